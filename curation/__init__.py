@@ -1,0 +1,3 @@
+"""Curate image-text training data: sources -> pool -> signals -> subset -> shards -> trainer. See docs/."""
+
+__version__ = "0.1.0"

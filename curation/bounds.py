@@ -1,0 +1,167 @@
+"""Bounds: a filter is not code but a bound on a signal, written in a recipe, so the reason for a drop cannot lie.
+
+    caption_words = { min = 3, max = 77 }                  inclusive
+    caption_language = { in = ["en", "de"] }
+    clip_score = { top_fraction = 0.3 }                    exactly int(n * 0.3) rows, ties by uid
+    clip_score = { top_fraction = 0.3, rule = "datacomp" } DataComp's: every row >= the value at index int(n * 0.3)
+
+n counts the rows of the stage's input that have a finite value, whatever its other bounds. Null, NaN and infinity pass
+no bound and are reasons of their own. Reasons read as the bound was written: `caption_words<3`,
+`clip_score not in top 0.3`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Number = int | float
+RATIO_BINS = 1024  # per pass of the search for a rank: 10^10 rows come down to 10^4 in two passes
+FINITE = "score is not null and not isnan(score) and abs(score) < double('Infinity')"
+COLLECTED = 100_000  # rows that may come to the driver at the end of the search: a few megabytes
+
+
+class Bound(BaseModel):
+    """One bound. `in_` is spelled `in` in a recipe."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    min: Number | None = None
+    max: Number | None = None
+    in_: list[str | Number | bool] | None = Field(None, alias="in", min_length=1)
+    top_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
+    rule: Literal["exact", "datacomp"] = "exact"
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Bound":
+        kinds = [self.min is not None or self.max is not None, self.in_ is not None, self.top_fraction is not None]
+        if sum(kinds) != 1:
+            raise ValueError("a bound has either min and/or max, or in, or top_fraction")
+        if self.rule == "datacomp" and self.top_fraction == 1:
+            raise ValueError("DataComp's rule is undefined for top_fraction = 1 (index past the end)")
+        return self
+
+
+def _not_empty(bounds: dict[str, Bound]) -> dict[str, Bound]:
+    if not bounds:
+        raise ValueError("at least one bound is needed, e.g. caption_words = { min = 3 }")
+    return bounds
+
+
+Bounds = Annotated[dict[str, Bound], AfterValidator(_not_empty)]
+
+
+def verdict(frame: Any, bounds: dict[str, Bound]) -> Any:
+    """`frame` (uid and one column per bound) -> uid, keep, drop_reason, drop_value: the first failing bound as written.
+
+    For a column that is null, drop_value is the reason kept beside it (NAME__error) where there is one.
+    """
+    from pyspark.sql import functions as F
+
+    reason, value = F.lit(None).cast("string"), F.lit(None).cast("string")
+    for name, bound in reversed(bounds.items()):
+        column = _typed(frame, name, bound)
+        for failed, text, shown in reversed(_failures(frame, name, column, bound)):
+            reason = F.when(failed, F.lit(text)).otherwise(reason)
+            value = F.when(failed, shown).otherwise(value)
+    return frame.select("uid", reason.alias("drop_reason"), value.alias("drop_value")).select(
+        "uid", F.col("drop_reason").isNull().alias("keep"), "drop_reason", "drop_value"
+    )
+
+
+def _typed(frame: Any, name: str, bound: Bound) -> Any:
+    """The column; a source's own column (`extra.NAME`, a string) is cast to the bound's type, uncastable is null."""
+    from pyspark.sql import functions as F
+
+    column = F.col(f"`{name}`")
+    if not name.startswith("extra."):
+        return column
+    values = bound.in_ or [bound.min, bound.max, bound.top_fraction]
+    return column if any(isinstance(v, str) for v in values) else column.try_cast("double")
+
+
+def _failures(frame: Any, name: str, column: Any, bound: Bound) -> list[tuple[Any, str, Any]]:
+    """(condition, reason, value shown) in the order they are tried."""
+    from pyspark.sql import functions as F
+
+    error = F.col(f"`{name}__error`") if f"{name}__error" in frame.columns else F.lit(None)
+    failures = [(column.isNull(), f"{name} is null", error.cast("string"))]
+    floating = name.startswith("extra.") or frame.schema[name].dataType.typeName() in ("float", "double")
+    textual = bound.in_ and any(isinstance(v, str) for v in bound.in_)
+    if floating and not textual:
+        failures.append((F.isnan(column), f"{name} is NaN", F.lit("nan")))
+        failures.append((F.abs(column) == F.lit(float("inf")), f"{name} is infinite", column.cast("string")))
+    shown = column.cast("string")
+    if bound.min is not None:
+        failures.append((column < F.lit(bound.min), f"{name}<{bound.min}", shown))
+    if bound.max is not None:
+        failures.append((column > F.lit(bound.max), f"{name}>{bound.max}", shown))
+    if bound.in_ is not None:
+        failures.append((~column.isin(bound.in_), f"{name} not in {','.join(map(str, bound.in_))}", shown))
+    if bound.top_fraction is not None:
+        failures.append((~_in_top(frame, column, bound), f"{name} not in top {bound.top_fraction}", shown))
+    return failures
+
+
+def _in_top(frame: Any, column: Any, bound: Bound) -> Any:
+    """The condition that a row is in the top fraction."""
+    from pyspark.sql import functions as F
+
+    scored = frame.select(column.cast("double").alias("score"), "uid").where(FINITE)
+    scores = scored.cache()
+    try:
+        total = scores.count()
+        rank = int(total * bound.top_fraction)
+        last = nth_best(scores, rank if bound.rule == "datacomp" else rank - 1)
+    finally:
+        scores.unpersist()
+    if last is None:
+        return F.lit(False)
+    score, uid = last
+    value = column.cast("double")
+    if bound.rule == "datacomp":
+        return value >= F.lit(score)
+    return (value > F.lit(score)) | ((value == F.lit(score)) & (F.col("uid") <= F.lit(uid)))
+
+
+def nth_best(scores: Any, index: int) -> tuple[float, str] | None:
+    """(score, uid) at `index` (from 0) in the order score descending, uid ascending; None if there is no such row.
+
+    Exact and in bounded memory: the range of scores is narrowed by histograms until few rows are left, and only those
+    come to the driver; equal scores are narrowed by uid.
+    """
+    from pyspark.sql import functions as F
+
+    if index < 0:
+        return None
+    low, high, count = scores.agg(F.min("score"), F.max("score"), F.count("*")).first()
+    if index >= count:
+        return None
+    while count > COLLECTED and low < high:
+        width = (high - low) / RATIO_BINS
+        number = F.least(F.floor((F.col("score") - low) / F.lit(width)), F.lit(RATIO_BINS - 1)).cast("int")
+        bins = scores.groupBy(number.alias("bin")).agg(F.count("*").alias("n"), F.min("score"), F.max("score"))
+        for row in sorted(bins.collect(), key=lambda r: -r.bin):
+            if index < row.n:
+                break
+            index -= row.n
+        (_, count, low, high), scores = row, scores.where(number == row.bin)
+    if count > COLLECTED:
+        return low, _nth_uid(scores, index)
+    rows = sorted((-r.score, r.uid) for r in scores.collect())
+    return -rows[index][0], rows[index][1]
+
+
+def _nth_uid(rows: Any, index: int) -> str:
+    """The uid at `index` in ascending order, found by its hex digits from the left."""
+    from pyspark.sql import functions as F
+
+    prefix = ""
+    while len(prefix) < 32:
+        digits = F.substring("uid", 1, len(prefix) + 3).alias("digits")
+        counts = sorted(rows.where(F.col("uid").startswith(prefix)).groupBy(digits).count().collect())
+        for row in counts:
+            if index < row[1]:
+                break
+            index -= row[1]
+        prefix = row[0]
+    return prefix

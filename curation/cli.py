@@ -1,0 +1,62 @@
+"""The `curate` command: a subcommand per function; curation.job turns each signature into a command line.
+
+Heavy modules are imported by the subcommand that needs them, so that `curate --help` answers at once.
+"""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+
+from curation import job
+from curation.errors import unknown
+
+# Subcommand -> module and function. The module is imported only when its subcommand is used or its help is shown.
+COMMANDS = {
+    "ingest": ("curation.ingest", "ingest"),
+    "metadata": ("curation.entries", "metadata"),
+    "run": ("curation.run", "run"),
+    "why": ("curation.explain", "why"),
+    "compare": ("curation.explain", "compare"),
+    "verify": ("curation.shards.verify", "verify_command"),
+    "report": ("curation.report.report", "report"),
+    "train": ("curation.trainer.train", "train"),
+    "evaluate": ("curation.trainer.evaluate", "evaluate"),
+    "recipes": ("curation.catalogue", "recipes"),
+    "signals": ("curation.catalogue", "signals"),
+    "stages": ("curation.catalogue", "stages"),
+}
+
+
+def command(name: str) -> Callable:
+    """The function behind a subcommand."""
+    module, function = COMMANDS[name]
+    return getattr(importlib.import_module(module), function)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point of `curate`."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        sys.exit(0 if arguments else 2)
+    if arguments[0] == "--version":
+        from curation import __version__
+
+        print(__version__)
+        sys.exit(0)
+    name = arguments[0]
+    if name not in COMMANDS:
+        print(unknown("command", [name], COMMANDS, "curate"), file=sys.stderr)
+        sys.exit(2)
+    parser = job.parser_for(command(name), f"curate {name}")
+    sys.exit(job.finish(command(name), parser.parse_args(arguments[1:])))
+
+
+def _overview() -> str:
+    lines = ["usage: curate COMMAND ...    (curate COMMAND --help says more)", ""]
+    for name in COMMANDS:
+        first = (inspect.getdoc(command(name)) or "").split("\n")[0]
+        lines.append(f"  {name:10} {first}")
+    return "\n".join(lines)
+

@@ -1,0 +1,141 @@
+"""Signals as a graph: which signals a column needs, with which settings, and the key under which each is stored."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from curation.errors import RecipeError, unknown
+from curation.schema import PAIRS, hex_id
+from curation.signal import IMAGE_INPUTS, SignalSpec
+
+
+@dataclass(frozen=True)
+class Node:
+    """A signal with its settings resolved. `inputs` are other nodes, pool columns or engine inputs, in call order."""
+
+    function: Callable
+    settings: tuple[tuple[str, Any], ...]
+    inputs: tuple["Node | str", ...]
+    key: str
+    raw: frozenset[str] = field(compare=False)  # pool columns and engine inputs at the roots
+
+    @property
+    def spec(self) -> SignalSpec:
+        return self.function.spec
+
+    @property
+    def level(self) -> str:
+        """`image` (of the image alone, stored by image_id), `text` (of columns alone) or `pair` (of both)."""
+        images = self.raw & set(IMAGE_INPUTS)
+        if not images:
+            return "text"
+        return "image" if self.raw == images else "pair"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The pool columns at the roots, sorted: what the digest of a row's inputs is taken over."""
+        return tuple(sorted(self.raw - set(IMAGE_INPUTS)))
+
+    @property
+    def stored(self) -> bool:
+        return self.spec.stored or self.level == "image"  # an image is read once, so what it gives is kept
+
+    @property
+    def column(self) -> str:
+        """Column name inside a batch: unique, since one signal may be there under two settings."""
+        return f"{self.spec.name}_{self.key[:12]}"
+
+
+class Graph:
+    """All signals under a recipe's [signals] tables: shared settings, and second columns made from the same signal."""
+
+    def __init__(self, settings: dict[str, Any] | None = None) -> None:
+        from curation.signals import SIGNALS
+
+        self.functions = SIGNALS
+        tables = settings or {}
+        self.aliases = {k: v for k, v in tables.items() if isinstance(v, dict)}
+        self.shared = {k: v for k, v in tables.items() if not isinstance(v, dict)}
+        self._check()
+
+    def _check(self) -> None:
+        known = {name for function in self.functions.values() for name in function.spec.settings}
+        if set(self.shared) - known:
+            raise unknown("setting", set(self.shared) - known, known, "[signals]")
+        for name, table in self.aliases.items():
+            where = f"[signals.{name}]"
+            if table.get("of", name) not in self.functions:
+                raise unknown("signal", [str(table.get("of", name))], self.functions, where)
+            if set(table) - known - {"of"}:
+                raise unknown("setting", set(table) - known - {"of"}, {*known, "of"}, where)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.functions or name in self.aliases
+
+    def node(self, name: str) -> Node:
+        """The resolved signal behind a column name; RecipeError for an unknown one or an input nobody makes."""
+        if name not in self:
+            raise unknown("signal", [name], [*self.functions, *self.aliases], "signals")
+        table = dict(self.aliases.get(name, {}))
+        function = self.functions[table.pop("of", name)]
+        return self._resolve(function, self.shared | table, ())
+
+    def _resolve(self, function: Callable, settings: dict[str, Any], path: tuple[str, ...]) -> Node:
+        spec = function.spec
+        if spec.name in path:
+            raise RecipeError(f"signal {spec.name} reads itself: {' -> '.join([*path, spec.name])}")
+        inputs = tuple(self._input(name, settings, (*path, spec.name)) for name in spec.reads)
+        own = {k: settings.get(k, v) for k, v in spec.settings.items()}
+        raw = frozenset(r for i in inputs for r in (i.raw if isinstance(i, Node) else [i]))
+        return Node(function, tuple(sorted(own.items())), inputs, _key(spec, own, inputs), raw)
+
+    def _input(self, name: str, settings: dict[str, Any], path: tuple[str, ...]) -> "Node | str":
+        if name in self.functions:
+            return self._resolve(self.functions[name], settings, path)
+        if name in IMAGE_INPUTS or name in PAIRS.names:
+            return name
+        known = [*IMAGE_INPUTS, *PAIRS.names, *self.functions]
+        raise unknown("input", [name], known, f"signal {path[-1]}")
+
+
+def _key(spec: SignalSpec, settings: dict[str, Any], inputs: Iterable["Node | str"]) -> str:
+    from curation.models import clip
+
+    weights = {name: clip.digest(settings[name]) for name in spec.models}
+    read = [i.key if isinstance(i, Node) else i for i in inputs]
+    return hex_id("signal", json.dumps([spec.name, spec.version, settings, weights, read], sort_keys=True, default=str))
+
+
+def closure(nodes: Iterable[Node]) -> list[Node]:
+    """The nodes and all they read, inputs before readers, each once; order depends on keys alone."""
+    found: dict[str, Node] = {}
+
+    def visit(node: Node) -> None:
+        if node.key in found:
+            return
+        for each in node.inputs:
+            if isinstance(each, Node):
+                visit(each)
+        found[node.key] = node
+
+    for node in sorted(nodes, key=lambda n: n.key):
+        visit(node)
+    return list(found.values())
+
+
+def stored_inputs(nodes: Iterable[Node]) -> list[Node]:
+    """The stored signals that must be at hand to compute `nodes`: the nearest stored ones below them."""
+    found: dict[str, Node] = {}
+
+    def visit(node: Node) -> None:
+        for each in node.inputs:
+            if isinstance(each, Node):
+                if each.stored:
+                    found[each.key] = each
+                else:
+                    visit(each)
+
+    for node in nodes:
+        visit(node)
+    return [found[key] for key in sorted(found)]

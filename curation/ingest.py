@@ -1,0 +1,223 @@
+"""Sources -> pool: read every file once, merge rows of equal uid, add one part to the pool."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation import tables
+from curation.errors import LostRowsError, unknown
+from curation.files import committing, join, local_path, read_json, write_json
+from curation.pool import Pool
+from curation.schema import PAIRS, REJECTS, hex_id
+from curation.signal import setting_defaults
+
+MERGE_ORDER = ("caption_kind", "document", "source_uri")  # design §4: of equal uids the smallest of these stays
+
+
+def ingest(
+    sources: list[str],
+    *,
+    out: str,
+    kind: str | None = None,
+    name: str | None = None,
+    settings: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Add SOURCES (files, folders, globs, URIs) to the pool OUT as one part, and say what came of them.
+
+    KIND is found out from the input where not given; NAME is the data set's name (default: the kind). A pair that the
+    pool has already is left out and counted; a record that cannot be a pair becomes a row of rejects/.
+    """
+    from curation.session import spark_session
+    from curation.sources import expand
+
+    found = expand(sources, kind)
+    settings = settings or {}
+    units = [_unit(uri, found_kind, settings) for uri, found_kind in found]
+    pool = Pool.open_or_new(out)
+    key = hex_id("ingest", json.dumps([units, name], sort_keys=True))[:16]
+    if any(part["key"] == key for part in pool.parts):
+        return {"pool": pool.uri, "part": key, "rows": 0, "already_ingested": True, "pool_rows": pool.rows}
+    spark = spark_session()
+    frame = spark.createDataFrame([(i, json.dumps(unit)) for i, unit in enumerate(units)], "number int, unit string")
+    task = _reading_task(pool.uri, key, name)
+    records = tables.in_tasks(frame.repartitionById(len(units), "number"), task)
+    return _commit(spark, pool, key, units, sorted(records, key=lambda r: r["unit"]))
+
+
+def _unit(uri: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """One file to read. Size and time stand for its content, so that a changed file is read again."""
+    from curation.sources import SOURCES
+
+    known = setting_defaults(SOURCES[kind].read)
+    if set(settings) - set(known):
+        raise unknown("setting", set(settings) - set(known), known, f"source {kind}")
+    path = local_path(uri)
+    if path:
+        info = os.stat(path)
+        stamp = [info.st_size, info.st_mtime_ns]
+    else:
+        file_system, path = fsspec.core.url_to_fs(uri)
+        stamp = [file_system.ukey(path)]
+    return {"uri": uri, "kind": kind, "stamp": stamp, "settings": settings}
+
+
+class PoolImages:
+    """Copies of images that are not a raw byte range of any file, in one plain tar of the pool; opened when needed."""
+
+    def __init__(self, uri: str, stack: contextlib.ExitStack) -> None:
+        self.uri, self.stack, self.file, self.count = uri, stack, None, 0
+
+    def add(self, data: bytes, extension: str) -> dict[str, Any]:
+        """Append one image; its pointer, valid once the tar is committed."""
+        from curation.shards.tar import header
+
+        if self.file is None:
+            self.file = self.stack.enter_context(committing(self.uri))
+            self.stack.callback(self._finish)
+        self.file.write(header(f"{self.count:08d}.{extension}", len(data)))
+        pointer = {"uri": self.uri, "offset": self.file.tell(), "length": len(data)}
+        self.file.write(data)
+        self.file.write(b"\0" * (-len(data) % 512))
+        self.count += 1
+        return pointer
+
+    def _finish(self) -> None:
+        self.file.write(b"\0" * 1024)
+
+
+def _reading_task(pool: str, key: str, name: str | None) -> Any:
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[dict]:
+        for batch in batches:
+            for unit in batch.column("unit").to_pylist():
+                yield read_unit(pool, key, name, json.loads(unit))
+
+    return task
+
+
+def read_unit(pool: str, key: str, name: str | None, unit: dict[str, Any]) -> dict[str, Any]:
+    """Read one file into a staged part of found pairs, a part of rejects and a tar of images; its record.
+
+    The record is written last and found by a retry, which then does nothing.
+    """
+    number = hex_id(unit["uri"])[:16]
+    mark = join(pool, "staging", key, f"{number}.json")
+    record = read_json(mark)
+    if record is not None:
+        return record
+    found, rejects = join(pool, "staging", key), join(pool, "rejects", key)
+    with contextlib.ExitStack() as stack:
+        images = PoolImages(join(pool, "images", f"{key}-{number}.tar"), stack)
+        record = {"unit": unit["uri"], "name": f"{number}.parquet"}
+        record |= _write_found(join(found, f"{number}.parquet"), join(rejects, f"{number}.parquet"), images, name, unit)
+    record["images"] = None if images.file is None else [images.uri, images.file.bytes, images.file.sha256.hexdigest()]
+    write_json(mark, record)
+    return record
+
+
+def _write_found(found: str, rejects: str, images: PoolImages, name: str | None, unit: dict) -> dict[str, Any]:
+    from curation.sources import SOURCES
+
+    rows = rejected = 0
+    with (
+        committing(found) as found_file,
+        committing(rejects) as rejects_file,
+        pq.ParquetWriter(found_file, PAIRS.arrow, compression="zstd") as pairs,
+        pq.ParquetWriter(rejects_file, REJECTS.arrow, compression="zstd") as refused,
+    ):
+        for batch in SOURCES[unit["kind"]].read(unit["uri"], images, **unit["settings"]):
+            if "identity" in batch.schema.names:
+                pairs.write_batch(_as_pairs(batch, name or unit["kind"], unit))
+                rows += batch.num_rows
+            else:
+                refused.write_batch(_as_rejects(batch, unit["uri"]))
+                rejected += batch.num_rows
+    return {
+        "rows": rows,
+        "bytes": found_file.bytes,
+        "rejected": rejected,
+        "rejects_bytes": rejects_file.bytes,
+        "rejects_sha256": rejects_file.sha256.hexdigest(),
+    }
+
+
+def _as_pairs(batch: pa.RecordBatch, name: str, unit: dict) -> pa.RecordBatch:
+    identities, captions = batch.column("identity").to_pylist(), batch.column("caption").to_pylist()
+    constant = {"source": name, "kind": unit["kind"], "source_uri": unit["uri"]}
+    columns = {
+        "uid": pa.array([hex_id(i, c) for i, c in zip(identities, captions)], pa.string()),
+        "image_id": pa.array([hex_id(i) for i in identities], pa.string()),
+        "repeats": pa.repeat(pa.scalar(1, pa.int32()), batch.num_rows),
+    } | {column: pa.repeat(pa.scalar(value, pa.string()), batch.num_rows) for column, value in constant.items()}
+    arrays = [columns[n] if n in columns else batch.column(n) for n in PAIRS.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=PAIRS.arrow)
+
+
+def _as_rejects(batch: pa.RecordBatch, uri: str) -> pa.RecordBatch:
+    arrays = [pa.repeat(pa.scalar(uri), batch.num_rows), *(batch.column(n) for n in REJECTS.names[1:])]
+    return pa.RecordBatch.from_arrays(arrays, schema=REJECTS.arrow)
+
+
+def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[dict]) -> dict[str, Any]:
+    """Merge what was found into the part `pairs/<key>/` and list it in pool.json."""
+    staging = join(pool.uri, "staging", key)
+    found = tables.read_spark(spark, staging, records)
+    merged, known = _merge(found), 0
+    if pool.parts:
+        old = pool.pairs(spark).select("uid")
+        known = merged.join(old, "uid", "left_semi").selectExpr("sum(repeats)").first()[0] or 0
+        merged = merged.join(old, "uid", "left_anti")
+    rows_found = sum(r["rows"] for r in records)
+    folder = join(pool.uri, "pairs", key)
+    parts = tables.write_spark(merged, folder, PAIRS.arrow, rows_found)
+    kept = sum(pc.sum(tables.read_arrow(folder, [p], ["repeats"])["repeats"]).as_py() or 0 for p in parts)
+    if kept + known != rows_found:
+        raise LostRowsError(f"ingest into {pool.uri}: {rows_found} rows found, {kept} merged and {known} known already")
+    tables.write_done(folder, {"table": "pairs", "parts": parts})
+    _commit_rejects(pool, key, records)
+    part = {
+        "key": key,
+        "kinds": sorted({unit["kind"] for unit in units}),
+        "files": len(units),
+        "rows": sum(p["rows"] for p in parts),
+        "merged": rows_found - known - sum(p["rows"] for p in parts),
+        "already_in_pool": known,
+        "rejected": sum(r["rejected"] for r in records),
+        "images": [r["images"] for r in records if r["images"]],
+        "content": hex_id(*(p["sha256"] for p in parts)),
+    }
+    grown = pool.with_part(part)
+    _remove(staging)
+    counts = {k: part[k] for k in ("files", "rows", "merged", "already_in_pool", "rejected")}
+    return {"pool": pool.uri, "part": key, **counts, "pool_rows": grown.rows}
+
+
+def _merge(found: Any) -> Any:
+    """One row per uid: the smallest by MERGE_ORDER, with the summed repeats, and an image if any of them has one."""
+    from pyspark.sql import functions as F
+
+    smallest = F.min_by(F.struct(*PAIRS.names), F.struct(*MERGE_ORDER)).alias("row")
+    repeats = F.sum("repeats").cast("int").alias("repeats")
+    one = found.groupBy("uid").agg(smallest, F.min("image").alias("image"), repeats)
+    kept = [F.col(f"row.{n}").alias(n) for n in PAIRS.names if n not in ("uid", "image", "repeats")]
+    image = F.coalesce("row.image", "image").alias("image")
+    return one.select("uid", *kept, image, "repeats")
+
+
+def _commit_rejects(pool: Pool, key: str, records: list[dict]) -> None:
+    parts = [
+        {"name": r["name"], "rows": r["rejected"], "bytes": r["rejects_bytes"], "sha256": r["rejects_sha256"]}
+        for r in records
+    ]
+    tables.write_done(join(pool.uri, "rejects", key), {"table": "rejects", "parts": parts})
+
+
+def _remove(folder: str) -> None:
+    file_system, path = fsspec.core.url_to_fs(folder)
+    file_system.rm(path, recursive=True)

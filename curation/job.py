@@ -1,0 +1,115 @@
+"""Signature -> command line. Positional parameters are arguments, keyword-only ones are flags, the docstring is the
+help; the result is one JSON line on stdout. No command has a parser of its own.
+"""
+
+import argparse
+import inspect
+import json
+import re
+import sys
+import types
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from curation.errors import CurationError
+
+
+class Parser(argparse.ArgumentParser):
+    """Argument errors in the form of the package's own: one line, exit 2, with what exists."""
+
+    def error(self, message: str) -> None:
+        flags = sorted(o for a in self._actions for o in a.option_strings if o.startswith("--") and o != "--help")
+        known = f"; known flags: {', '.join(flags)}" if flags and "unrecognized" in message else ""
+        self.exit(2, f"{self.prog}: {message}{known}\nsee {self.prog} --help\n")
+
+
+def add_parameters(parser: argparse.ArgumentParser, function: Callable) -> None:
+    """Give `parser` an argument per parameter of `function`."""
+    for parameter in inspect.signature(function).parameters.values():
+        kind, many, optional = _kind(parameter.annotation)
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            optional_one = parameter.default is not parameter.empty
+            extra = {"nargs": "+"} if many else {"nargs": "?", "default": parameter.default} if optional_one else {}
+            parser.add_argument(parameter.name, metavar=parameter.name.upper(), type=kind, **extra)
+            continue
+        options: dict[str, Any] = {"dest": parameter.name}
+        if kind is bool:
+            options |= {"action": argparse.BooleanOptionalAction, "default": parameter.default}
+        else:
+            required = parameter.default in (parameter.empty, ...)
+            options |= {"type": kind, "default": None if required else parameter.default, "required": required}
+            options |= {"action": "append"} if many else {}
+            options |= {"choices": optional} if optional else {}
+            shown = "" if required or parameter.default is None else f"default: {parameter.default}"
+            options |= {"help": shown, "metavar": parameter.name.upper() if not optional else None}
+        parser.add_argument("--" + parameter.name.replace("_", "-"), **options)
+
+
+def _kind(annotation: Any) -> tuple[Callable, bool, list | None]:
+    """(converter, takes several values, the values allowed) of an annotation."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        annotation = next(a for a in get_args(annotation) if a is not type(None))
+    if get_origin(annotation) is Literal:
+        return str, False, list(get_args(annotation))
+    if get_origin(annotation) is list:
+        return _kind(get_args(annotation)[0])[0], True, None
+    if get_origin(annotation) is dict:
+        return json.loads, False, None
+    return (annotation if annotation in (int, float, bool, str) else str), False, None
+
+
+def call(function: Callable, arguments: argparse.Namespace) -> Any:
+    """Call `function` with what its parser read."""
+    parameters = inspect.signature(function).parameters.values()
+    positional = [getattr(arguments, p.name) for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    settings = {p.name: getattr(arguments, p.name) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return function(*positional, **settings)
+
+
+def finish(function: Callable, arguments: argparse.Namespace) -> int:
+    """Call, print the result as one JSON line, and turn errors raised on purpose into one line and an exit status."""
+    try:
+        result = call(function, arguments)
+    except CurationError as error:
+        print(f"{type(error).__name__}: {redacted(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    if result is not None:
+        print(json.dumps(result, sort_keys=True, allow_nan=False), flush=True)
+    return int(isinstance(result, dict) and bool(result.get("faults")))
+
+
+def redacted(text: str) -> str:
+    """`text` without user names, passwords and tokens in its URLs.
+
+    >>> redacted("s3://key:secret@host/a")
+    's3://***@host/a'
+    """
+    return re.sub(r"(?<=://)[^/@\\s]+@", "***@", text)
+
+
+def parser_for(function: Callable, name: str, parent: Any = None) -> argparse.ArgumentParser:
+    """A parser whose help is the function's docstring; under `parent` (subparsers) where given."""
+    text = inspect.getdoc(function) or ""
+    form = argparse.RawDescriptionHelpFormatter
+    if parent is None:
+        parser = Parser(prog=name, description=text, formatter_class=form)
+    else:
+        parser = parent.add_parser(name, help=text.split("\n")[0], description=text, formatter_class=form)
+    parser.allow_abbrev = False
+    add_parameters(parser, function)
+    return parser
+
+
+def main(function: Callable, argv: list[str] | None = None) -> None:
+    """The whole of a job: a stage, `main(STAGES["dedup_pairs"])`, runs alone; any other function is called."""
+    if hasattr(function, "spec"):
+        from curation.single import stage_command
+
+        function = stage_command(function)
+    parser = parser_for(function, function.__name__)
+    sys.exit(finish(function, parser.parse_args(argv)))

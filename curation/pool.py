@@ -1,0 +1,80 @@
+"""A pool: all candidate pairs, in parts that are never touched again once `pool.json` lists them."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from curation import tables
+from curation.errors import RecipeError, SchemaError
+from curation.files import join, read_json, write_json
+from curation.schema import PAIRS, SCHEMA_VERSION, hex_id
+
+POOL = "pool.json"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """An open pool. `parts` are the entries of pool.json; `key` changes with every part added."""
+
+    uri: str
+    parts: tuple[dict[str, Any], ...] = ()
+
+    @staticmethod
+    def open(uri: str) -> "Pool":
+        """Open a pool; RecipeError where there is none, SchemaError where a newer version wrote it."""
+        uri = uri.rstrip("/") if "://" in uri else os.path.abspath(uri)
+        record = read_json(join(uri, POOL))
+        if record is None:
+            raise RecipeError(f"no pool at {uri}: no {POOL} there; make one with: curate ingest SOURCE... --out {uri}")
+        if record["schema_version"] > SCHEMA_VERSION:
+            raise SchemaError(
+                f"{uri}: written with schema version {record['schema_version']}, this is version {SCHEMA_VERSION}: "
+                "use a newer release of curation"
+            )
+        return Pool(uri, tuple(record["parts"]))
+
+    @staticmethod
+    def open_or_new(uri: str) -> "Pool":
+        """Open a pool, or an empty one that comes into being with its first part."""
+        absolute = uri.rstrip("/") if "://" in uri else os.path.abspath(uri)
+        return Pool.open(uri) if read_json(join(absolute, POOL)) is not None else Pool(absolute)
+
+    @property
+    def key(self) -> str:
+        return hex_id("pool", *sorted(part["content"] for part in self.parts if part["rows"]))
+
+    @property
+    def rows(self) -> int:
+        return sum(part["rows"] for part in self.parts)
+
+    @property
+    def store(self) -> str:
+        return join(self.uri, "store")
+
+    def pairs(self, spark: Any) -> Any:
+        """All pairs as a DataFrame of schema PAIRS; files from the commit records only."""
+        frames = []
+        for part in self.parts:
+            folder = join(self.uri, "pairs", part["key"])
+            frame = tables.read_spark(spark, folder, tables.read_done(folder)["parts"])
+            frames.append(frame.select(*PAIRS.names))
+        union = frames[0]
+        for frame in frames[1:]:
+            union = union.unionByName(frame)
+        return union
+
+    def find(self, uid: str) -> dict[str, Any] | None:
+        """One pair by uid, without Spark; None where the pool has no such pair."""
+        for part in self.parts:
+            folder = join(self.uri, "pairs", part["key"])
+            found = tables.read_uid(folder, tables.read_done(folder)["parts"], uid)
+            if found:
+                return found
+        return None
+
+    def with_part(self, part: dict[str, Any]) -> "Pool":
+        """Commit one more part: the rename of pool.json is what makes it visible."""
+        grown = Pool(self.uri, (*self.parts, part))
+        record = {"schema_version": SCHEMA_VERSION, "key": grown.key, "parts": list(grown.parts)}
+        write_json(join(self.uri, POOL), record)
+        return grown

@@ -1,0 +1,181 @@
+"""TOML -> checked steps. Everything that can be wrong with a recipe is found here, before any work starts."""
+
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from curation.bounds import Bound
+from curation.errors import RecipeError, unknown
+from curation.graph import Graph
+from curation.schema import PAIRS
+from curation.stage import StageSpec
+
+POOL = "pool"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage with its input tables and its resolved settings, defaults included."""
+
+    name: str
+    stage: Any
+    on: tuple[str, ...]
+    settings: dict[str, Any]
+
+    @property
+    def spec(self) -> StageSpec:
+        return self.stage.spec
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe. `text` is what was read, before `--set`."""
+
+    name: str
+    text: str
+    graph: Graph
+    steps: tuple[Step, ...]
+
+
+def recipe_names() -> list[str]:
+    """The recipes that ship with the package."""
+    files = resources.files("curation.recipes").iterdir()
+    return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
+
+
+def recipe_text(name: str) -> str:
+    """The TOML of a packaged recipe, or of a file whose path ends in .toml."""
+    if name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise RecipeError(f"no recipe file {name}; packaged recipes: {recipe_names()}")
+        return Path(name).read_text()
+    if name not in recipe_names():
+        raise unknown("recipe", [name], recipe_names(), "recipes (or give a path ending in .toml)")
+    return (resources.files("curation.recipes") / f"{name}.toml").read_text()
+
+
+def load_recipe(name: str, changes: list[str] | None = None) -> Recipe:
+    """Read, change (`step.setting=value`) and check a recipe; RecipeError says where it is wrong and what exists."""
+    text = recipe_text(name)
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"recipe {name}: not valid TOML: {error}") from error
+    for change in changes or []:
+        _apply(tree, change, name)
+    allowed = {"signals", "inputs", "stage"}
+    if set(tree) - allowed:
+        raise unknown("table", set(tree) - allowed, allowed, f"recipe {name}")
+    graph = Graph(tree.get("signals", {}))
+    inputs = _check_inputs(tree.get("inputs", {}), name)
+    steps: list[Step] = []
+    for table in tree.get("stage", []):
+        steps.append(_step(table, steps, graph, inputs, name))
+    if not steps:
+        raise RecipeError(f"recipe {name}: no [[stage]]")
+    return Recipe(Path(name).stem, text, graph, tuple(steps))
+
+
+def _apply(tree: dict, change: str, recipe: str) -> None:
+    """One `--set`: `signals.clip=NAME`, `inputs.imagenet=PATH` or `STEP.setting.deeper=VALUE`."""
+    path, equals, value = change.partition("=")
+    names = path.split(".")
+    if not equals or len(names) < 2:
+        raise RecipeError(f"--set {change}: wanted STEP.SETTING=VALUE or signals.NAME=VALUE")
+    if names[0] in ("signals", "inputs"):
+        table = tree.setdefault(names[0], {})
+    else:
+        steps = {s.get("name", s.get("run")): s for s in tree.get("stage", [])}
+        if names[0] not in steps:
+            raise unknown("step", [names[0]], [*steps, "signals", "inputs"], f"--set {change} (recipe {recipe})")
+        table = steps[names[0]].setdefault("with", {})
+    for name in names[1:-1]:
+        table = table.setdefault(name, {})
+    try:
+        table[names[-1]] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[names[-1]] = value
+
+
+def _check_inputs(inputs: dict[str, str], recipe: str) -> dict[str, str]:
+    for name, path in inputs.items():
+        if "://" not in path and not Path(path).exists():
+            raise RecipeError(f"recipe {recipe}: [inputs] {name}: no file {path}; use --set inputs.{name}=PATH")
+    return inputs
+
+
+def _step(table: dict, before: list[Step], graph: Graph, inputs: dict[str, str], recipe: str) -> Step:
+    from curation.stages import STAGES
+
+    run = table.get("run")
+    name = table.get("name", run)
+    where = f"recipe {recipe}, stage {name}"
+    allowed = {"name", "run", "on", "with"}
+    if set(table) - allowed:
+        raise unknown("key", set(table) - allowed, allowed, where)
+    if run not in STAGES:
+        raise unknown("stage", [str(run)], STAGES, where)
+    if name in {s.name for s in before} or name == POOL:
+        raise RecipeError(f"{where}: the name is taken; give each step its own name")
+    stage = STAGES[run]
+    on = tuple(table.get("on") or [before[-1].name if before else POOL])
+    _check_tables(on, stage.spec, before, where)
+    given = {k: v for k, v in inputs.items() if k in stage.spec.settings} | table.get("with", {})
+    settings = check_settings(stage.spec, given, where)
+    step = Step(name, stage, on, settings)
+    _check_columns(step, before, graph, where)
+    return step
+
+
+def _check_tables(on: tuple[str, ...], spec: StageSpec, before: list[Step], where: str) -> None:
+    if len(on) != len(spec.reads):
+        raise RecipeError(f"{where}: {spec.name} takes the tables {list(spec.reads)}, `on` gives {list(on)}")
+    known = [POOL, *(s.name for s in before), *(f"{s.name}.{t}" for s in before for t in s.spec.tables)]
+    if set(on) - set(known):
+        raise unknown("table", set(on) - set(known), known, f"{where}: on")
+
+
+def check_settings(spec: StageSpec, given: dict[str, Any], where: str) -> dict[str, Any]:
+    """Settings of a stage with defaults filled in and types checked against the signature."""
+    if set(given) - set(spec.settings):
+        raise unknown("setting", set(given) - set(spec.settings), spec.settings, where)
+    settings = {}
+    for name, default in spec.settings.items():
+        value = given.get(name, default)
+        if value is ...:
+            raise RecipeError(f"{where}: setting {name} must be given")
+        try:
+            settings[name] = TypeAdapter(spec.annotations[name]).validate_python(value)
+        except ValidationError as error:
+            detail = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}".lstrip(": ") for e in error.errors()[:3])
+            raise RecipeError(f"{where}: setting {name} = {value!r}: {detail}") from error
+    return settings
+
+
+def _check_columns(step: Step, before: list[Step], graph: Graph, where: str) -> None:
+    """Every column that the stage reads of its pairs must be a pool column, an earlier stage's, or a signal."""
+    made = {c.name for s in before for c in s.spec.output}
+    known = {*PAIRS.names, *made, *graph.functions, *graph.aliases}
+    for table, name in zip(step.spec.reads, step.on):
+        if "." in name:
+            continue
+        wanted = [c.removesuffix("__error") for c in step.spec.columns(table, step.settings)]
+        missing = [c for c in wanted if c not in known and not c.startswith("extra.")]
+        if missing:
+            raise unknown("signal or column", missing, known, where)
+        for column in wanted:
+            if column in graph and column not in made and column not in PAIRS.names:
+                graph.node(column)  # a missing model is refused here, with the ways to get one
+
+
+def plain(value: Any) -> Any:
+    """A setting as JSON can hold it, bounds as they were written."""
+    if isinstance(value, Bound):
+        return value.model_dump(by_alias=True, exclude_unset=True)
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, list | tuple) else value

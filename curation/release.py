@@ -1,0 +1,209 @@
+"""A release: one recipe on one pool, in a folder of its own. Claimed before work, committed by its last file.
+
+`recipe.json` says what the folder is for; `lock` who is writing it; `subset/` holds the verdict on every pair of the
+pool; `ledger.jsonl` a line per stage; `manifest/release.json`, written last, lists every file and makes it a release.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import fsspec
+
+from curation import __version__, tables
+from curation.errors import LockedOutputError, LostRowsError, StaleOutputError
+from curation.files import committing, join, local_path, read_json, write_json
+from curation.pool import Pool
+from curation.recipe import Recipe, plain
+from curation.rows import Rows, StageTable
+from curation.schema import SCHEMA_VERSION, SHARDS, SUBSET, VERDICT, hex_id
+
+CLAIM = "recipe.json"
+LOCK = "lock"
+MARK = "manifest/release.json"
+
+
+@contextlib.contextmanager
+def claim(out: str, recipe: Recipe, pool: Pool) -> Iterator[str]:
+    """Hold the folder `out` for this recipe and pool while the block runs; gives its absolute URI.
+
+    StaleOutputError where it holds another recipe or pool, or something else; LockedOutputError where another live
+    process writes it.
+    """
+    folder = out.rstrip("/") if "://" in out else os.path.abspath(out)
+    wanted = {"recipe": recipe.name, "pool_key": pool.key, "key": release_key(recipe, pool)}
+    found = read_json(join(folder, CLAIM))
+    if found is None and _holds_files(folder):
+        raise StaleOutputError(f"{folder} is not empty and no output of a recipe: name another OUT")
+    if found is not None and found != wanted:
+        raise StaleOutputError(
+            f"{folder} holds recipe {found['recipe']} ({found['key'][:8]}) on pool {found['pool_key'][:8]}, wanted "
+            f"{recipe.name} ({wanted['key'][:8]}) on pool {pool.key[:8]}: name another OUT (the store is shared anyway)"
+        )
+    with _lock(folder):
+        write_json(join(folder, CLAIM), wanted)
+        yield folder
+
+
+def release_key(recipe: Recipe, pool: Pool) -> str:
+    """What a release depends on: its steps with resolved settings, the signals' settings, and the pool."""
+    steps = [[s.name, s.spec.name, s.spec.version, list(s.on), plain(s.settings)] for s in recipe.steps]
+    signals = [recipe.graph.shared, recipe.graph.aliases]
+    return hex_id("release", json.dumps([steps, signals, pool.key], sort_keys=True))
+
+
+def finished(out: str) -> dict[str, Any] | None:
+    """The content of release.json where the release is committed and its files are there, else None."""
+    done = read_json(join(out, MARK))
+    if done is not None:
+        tables.part_uris(out, [*done["samples"], *done["shards"], *done["tars"], *done["subset"]])
+    return done
+
+
+def _holds_files(folder: str) -> bool:
+    path = local_path(folder)
+    if path is None:
+        file_system, path = fsspec.core.url_to_fs(folder)
+        return file_system.exists(path) and bool(file_system.ls(path))
+    return os.path.isdir(path) and bool(set(os.listdir(path)) - {LOCK})
+
+
+@contextlib.contextmanager
+def _lock(folder: str) -> Iterator[None]:
+    """Hold `lock` in a local folder; the lock of a dead process of this machine is taken over."""
+    path = local_path(folder)
+    if path is None:  # an object store has no lock: there, parts are content-named and a second run writes the same
+        yield
+        return
+    os.makedirs(path, exist_ok=True)
+    lock = os.path.join(path, LOCK)
+    mine = f"{socket.gethostname()} {os.getpid()}"
+    if os.path.exists(lock):
+        with open(lock) as file:
+            host, pid = file.read().split()
+        alive = host != socket.gethostname() or os.path.exists(f"/proc/{pid}")
+        if alive and f"{host} {pid}" != mine:
+            raise LockedOutputError(f"{folder} is being written by process {pid} on {host}; if it is dead, rm {lock}")
+        os.unlink(lock)
+    try:
+        with open(lock, "x") as file:
+            file.write(mine)
+    except FileExistsError as error:
+        raise LockedOutputError(f"{folder} is being written by another process, see {lock}") from error
+    try:
+        yield
+    finally:
+        os.unlink(lock)
+
+
+def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any]) -> dict[str, Any]:
+    """Write subset, ledger and report; then release.json, after which the folder is a release."""
+    stages = _stages(recipe, made)
+    subset = _write_subset(spark, out, last, dict(zip([t.folder for t in last.chain], [s["name"] for s in stages])))
+    written = _written(out, last.chain[-1])
+    write_lines(join(out, "ledger.jsonl"), stages)
+    untimed = [{k: v for k, v in s.items() if k != "seconds"} for s in stages]  # equal runs, equal release.json
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "recipe": recipe.name,
+        "recipe_text": recipe.text,
+        "key": release_key(recipe, last.pool),
+        "pool": last.pool.uri,
+        "pool_key": last.pool.key,
+        "store": last.store,
+        "versions": {"curation": __version__},
+        "counts": {"pool": last.pool.rows, "kept": last.count, "shards": len(written)},
+        "stages": untimed,
+        "signals": _signals(recipe, last),
+        "samples": [w["samples"] for w in written],
+        "tars": [w["tar"] for w in written],
+        "shards": _write_shard_table(out, written),
+        "subset": subset,
+    }
+    write_json(join(out, MARK), record)
+    return record
+
+
+def _stages(recipe: Recipe, made: dict[str, Any]) -> list[dict[str, Any]]:
+    """One ledger entry per step, derived from its `_done.json`."""
+    entries = []
+    for step in recipe.steps:
+        table = made[step.name].chain[-1]
+        done = table.done
+        entry = {k: done[k] for k in ("key", "version", "settings", "drops", "seconds", "curation")}
+        entry |= {"name": step.name, "run": step.spec.name, "on": list(step.on), "folder": table.folder}
+        entries.append(entry | {"rows_in": done["rows"], "rows_out": done["kept"], "input_keys": done["input_keys"]})
+    return entries
+
+
+def write_lines(uri: str, values: list[dict[str, Any]]) -> None:
+    """Commit values as JSON, one a line."""
+    with committing(uri) as file:
+        for value in values:
+            file.write(json.dumps(value, sort_keys=True, allow_nan=False).encode() + b"\n")
+
+
+def _signals(recipe: Recipe, last: Rows) -> dict[str, Any]:
+    """Every stored signal that the recipe reads: key, folder, and the models behind it as its commit record says."""
+    from curation.graph import closure
+    from curation.store import Store
+
+    read = {n for s in recipe.steps for t in s.spec.reads for n in s.spec.columns(t, s.settings)}
+    nodes = {n: recipe.graph.node(n) for n in sorted(read) if n in recipe.graph}
+    nodes = {n.spec.name: n for n in closure(nodes.values()) if n.stored} | nodes
+    store = Store(None, last.store)
+    described = {}
+    for name, node in nodes.items():
+        described[name] = {"key": node.key, "settings": dict(node.settings), "stored": node.stored}
+        done = tables.read_done(store.folder(node))
+        if done:
+            described[name] |= {"folder": store.folder(node), "models": done["models"]}
+    return described
+
+
+def _write_subset(spark: Any, out: str, last: Rows, names: dict[str, str]) -> list[dict]:
+    """The verdict on every pair of the pool, each once; LostRowsError otherwise."""
+    from pyspark.sql import functions as F
+
+    frames = []
+    for table in last.chain:
+        if table.done["rows"] > table.done["kept"]:
+            dropped = table.read(spark).where("not keep").select("uid", *VERDICT.names)
+            frames.append(dropped.withColumn("drop_stage", F.lit(names[table.folder])))
+    empty = [F.lit(None).cast("string").alias(c) for c in ("drop_stage", "drop_reason", "drop_value")]
+    kept = last.select(spark, ["uid"]).select("uid", F.lit(True).alias("keep"), *empty)
+    verdicts = functools.reduce(lambda a, b: a.unionByName(b), [*frames, kept])
+    parts = tables.write_spark(verdicts, join(out, "subset"), SUBSET.arrow, last.pool.rows)
+    rows = sum(p["rows"] for p in parts)
+    if rows != last.pool.rows:
+        raise LostRowsError(f"subset of {out}: {rows} verdicts for {last.pool.rows} pairs of the pool")
+    return [{k: p[k] for k in ("bytes", "rows", "sha256")} | {"name": f"subset/{p['name']}"} for p in parts]
+
+
+def _written(out: str, table: StageTable) -> list[dict[str, Any]]:
+    """The records that the tasks of write_shards left, one per shard, by number; none without that stage."""
+    if table.done["stage"] != "write_shards":
+        return []
+    shards = -(-table.done["rows"] // table.done["settings"]["samples_per_shard"])
+    return [read_json(shard_record(out, number)) for number in range(shards)]
+
+
+def shard_record(out: str, number: int) -> str:
+    """Where a task leaves the record of a shard until release.json lists it."""
+    return join(out, "manifest", "parts", f"{number:08d}.json")
+
+
+def _write_shard_table(out: str, written: list[dict]) -> list[dict]:
+    import pyarrow as pa
+
+    rows = [
+        {"shard": n, "samples": w["tar"]["rows"], "bytes": w["tar"]["bytes"], "sha256": w["tar"]["sha256"]}
+        for n, w in enumerate(written)
+    ]
+    batch = pa.RecordBatch.from_pylist(rows, SHARDS.arrow)
+    part = tables.write_part(join(out, "manifest", "shards"), "00000000", [batch], SHARDS.arrow).record()
+    return [part | {"name": f"manifest/shards/{part['name']}"}]

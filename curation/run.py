@@ -1,0 +1,153 @@
+"""Run a recipe on a pool: each stage once, its table kept under a key; then the verdict on every pair, and the release.
+
+Three doors lead here: `curate run`, `spark-submit jobs/curate.py`, and this module's `run` from Python.
+"""
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from curation import __version__, release, tables
+from curation.errors import LostRowsError, SchemaError
+from curation.files import join
+from curation.pool import Pool
+from curation.recipe import POOL, Recipe, Step, load_recipe, plain
+from curation.rows import Rows, SideTable, StageTable
+from curation.schema import hex_id
+from curation.stage import StageSpec
+
+
+def run(
+    recipe: str,
+    pool: str,
+    out: str,
+    *,
+    set: list[str] | None = None,
+    store: str | None = None,
+) -> dict[str, Any]:
+    """Run RECIPE (a name, see `curate recipes`, or a path ending in .toml) on POOL and write the release OUT.
+
+    --set STEP.SETTING=VALUE changes a setting (repeat it for more). STORE, default POOL/store, holds computed signals
+    and stage tables; whatever is there already under the same key is used again. Run again after an interruption: what
+    was finished stays. An OUT that holds another recipe or pool is refused.
+    """
+    from curation.session import spark_session
+
+    checked = load_recipe(recipe, set)
+    opened = Pool.open(pool)
+    with release.claim(out, checked, opened) as folder:
+        done = release.finished(folder)
+        if done is not None:
+            return _summary(done, folder, computed=0)
+        return _run(spark_session(), checked, opened, folder, store or opened.store)
+
+
+def _run(spark: Any, recipe: Recipe, pool: Pool, out: str, store: str) -> dict[str, Any]:
+    made: dict[str, Rows | SideTable] = {POOL: Rows(pool, store, recipe.graph)}
+    computed = 0
+    for number, step in enumerate(recipe.steps, 1):
+        inputs = [made[name] for name in step.on]
+        settings = step.settings | ({"out": out} if "out" in step.settings else {})
+        started = time.monotonic()
+        table, fresh = run_stage(spark, step, inputs, settings, store)
+        computed += fresh
+        took = f"{time.monotonic() - started:.1f} s" if fresh else "already there"
+        counts = f"{table.done['rows']:,} in, {table.done['kept']:,} out"
+        print(f"[{number}/{len(recipe.steps)}] {step.name}: {counts} ({took})", file=sys.stderr, flush=True)
+        made[step.name] = inputs[0].then(table)
+        made |= {f"{step.name}.{name}": SideTable(table, name) for name in table.done["tables"]}
+    last = made[recipe.steps[-1].name]
+    done = release.commit(spark, out, recipe, last, made)
+    return _summary(done, out, computed)
+
+
+def _summary(done: dict[str, Any], out: str, computed: int) -> dict[str, Any]:
+    return {"release": out, "recipe": done["recipe"], **done["counts"], "stages_computed": computed}
+
+
+def run_stage(
+    spark: Any, step: Step, inputs: list[Any], settings: dict[str, Any], store: str
+) -> tuple[StageTable, bool]:
+    """The committed table of one step, and whether it had to be computed (False: it was in the store)."""
+    spec = step.spec
+    columns = {name: spec.columns(name, settings) for name in spec.reads}
+    key = stage_key(spec, settings, inputs, columns)
+    folder = join(store, "stages", f"{spec.name}-{key}")
+    table = StageTable.open(folder)
+    if table is not None:
+        return table, False
+    started = time.monotonic()
+    frames = [rows.select(spark, columns[name]) for name, rows in zip(spec.reads, inputs)]
+    result = step.stage(*frames, **settings)
+    main, sides = result if isinstance(result, tuple) else (result, {})
+    record = _write(main, folder, spec, inputs[0].count)
+    side_parts = {name: _write_side(frame, folder, name, spec) for name, frame in sides.items()}
+    spark.catalog.clearCache()
+    record |= {
+        "stage": spec.name,
+        "version": spec.version,
+        "settings": plain(settings),
+        "key": key,
+        "input_keys": [rows.key for rows in inputs],
+        "columns": spec.schema.names,
+        "tables": side_parts,
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    record |= _origin(inputs[0], store)
+    tables.write_done(folder, record)
+    return StageTable(folder, record), True
+
+
+def _origin(rows: Rows, store: str) -> dict[str, Any]:
+    """Where the rows came from, so that the table can be opened by its folder alone (curation.single)."""
+    settings = rows.graph.shared | rows.graph.aliases
+    folder = rows.chain[-1].folder if rows.chain else ""
+    return {"pool": rows.pool.uri, "store": store, "input_folder": folder, "signal_settings": settings}
+
+
+def stage_key(spec: StageSpec, settings: dict[str, Any], inputs: list[Any], columns: dict[str, list[str]]) -> str:
+    """What a stage table depends on: the stage, its version and settings, its inputs and the signals it reads."""
+    signals = {}
+    for rows, names in zip(inputs, columns.values()):
+        if isinstance(rows, Rows):
+            signals |= {name: node.key for name, node in rows.nodes(names).items()}
+    keyed = {name: _file_key(value) for name, value in plain(settings).items()}
+    parts = [spec.name, spec.version, keyed, [rows.key for rows in inputs], signals]
+    return hex_id("stage", json.dumps(parts, sort_keys=True))
+
+
+def _file_key(value: Any) -> Any:
+    """A setting that names a local file stands for the file's content."""
+    if isinstance(value, str) and os.path.isfile(value):
+        return ["file", tables.file_sha256(value)]
+    return value
+
+
+def _write(frame: Any, folder: str, spec: StageSpec, rows_in: int) -> dict[str, Any]:
+    """Write a stage's own table; LostRowsError unless each row in is one row out."""
+    missing = [n for n in spec.schema.names if n not in frame.columns]
+    if missing:
+        raise SchemaError(f"stage {spec.name}: its result lacks {missing}; it has {frame.columns}")
+    parts = tables.write_spark(frame, folder, spec.schema, rows_in)
+    rows = sum(p["rows"] for p in parts)
+    if rows != rows_in:
+        raise LostRowsError(f"stage {spec.name}: {rows_in} rows in, {rows} rows out (kept and dropped together)")
+    counts: dict[str, int] = {}
+    for part in parts:
+        for reason, count in part.get("counts", {}).items():
+            counts[reason] = counts.get(reason, 0) + count
+    kept = counts.pop("kept", 0) if spec.drops else rows
+    return {"parts": parts, "rows": rows, "kept": kept, "drops": dict(sorted(counts.items())), "curation": __version__}
+
+
+def _write_side(frame: Any, folder: str, name: str, spec: StageSpec) -> list[dict]:
+    """Write a side table: one part, sorted by its columns in order, or parts by uid prefix where it has uids."""
+    import pyarrow as pa
+
+    columns = spec.tables[name]
+    schema = pa.schema([pa.field(c.name, c.type, c.nullable) for c in columns])
+    if "uid" in schema.names:
+        return tables.write_spark(frame, join(folder, name), schema, frame.count())
+    return tables.write_sorted(frame, join(folder, name), schema)

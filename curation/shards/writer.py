@@ -1,0 +1,93 @@
+"""One shard of a release: bytes from their source files into a tar, and the manifest rows beside it."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from curation import tables
+from curation.errors import BadItemError
+from curation.files import committing, join, read_json, write_json
+from curation.images import decode, header, read_pointers
+from curation.schema import SAMPLES, hex_id
+from curation.shards.tar import Sample, write_shard
+
+KEPT_FORMATS = ("jpg", "png", "webp")  # what trainers read; anything else becomes a PNG, which loses nothing
+NOT_IN_JSON = ("shard", "offset", "bytes")
+
+
+def write_release_shard(out: str, number: int, rows: pa.Table, signals: list[str], record_uri: str) -> pa.Array:
+    """Commit shard `number` with the samples of `rows`, in that order; per row why it could not be written, or null.
+
+    `rows` has the columns of SAMPLES that the pool knows, `image` pointers and the signals. The record at `record_uri`
+    comes last; an earlier attempt's is used again where it was made of the same rows.
+    """
+    content = hex_id(str(rows.schema), *rows["uid"].to_pylist(), *rows["caption"].to_pylist())
+    record = read_json(record_uri)
+    if record is None or record["content"] != content:
+        record = _write(out, number, rows, signals) | {"content": content}
+        write_json(record_uri, record)
+    errors = record["errors"]
+    return pa.array([errors.get(uid) for uid in rows["uid"].to_pylist()], pa.string())
+
+
+def _write(out: str, number: int, rows: pa.Table, signals: list[str]) -> dict[str, Any]:
+    name = f"{number:08d}"
+    errors: dict[str, str] = {}
+    written: list[dict[str, Any]] = []
+    with committing(join(out, "shards", f"{name}.tar")) as file:
+        # The inner file: write_shard hashes what it writes, once is enough.
+        shard = write_shard(file.file, _samples(number, rows, signals, errors, written))
+    for row, offset, size in zip(written, shard.offsets, shard.sizes):
+        row |= {"offset": offset, "bytes": size}
+    schema = samples_schema(rows.schema, signals)
+    batch = pa.RecordBatch.from_pylist(written, schema)
+    part = tables.write_part(join(out, "manifest", "samples"), name, [batch], schema).record()
+    tar = {"name": f"shards/{name}.tar", "bytes": shard.bytes, "rows": shard.samples, "sha256": shard.sha256}
+    return {"tar": tar, "samples": part | {"name": f"manifest/samples/{name}.parquet"}, "errors": errors}
+
+
+def samples_schema(rows: pa.Schema, signals: list[str]) -> pa.Schema:
+    """SAMPLES plus a column per signal that the recipe keeps."""
+    extra = [pa.field(n, rows.field(n).type) for n in signals if n not in SAMPLES.names]
+    return pa.schema([*SAMPLES.arrow, *extra])
+
+
+def _samples(
+    number: int, rows: pa.Table, signals: list[str], errors: dict[str, str], written: list[dict]
+) -> Iterator[Sample]:
+    """The samples that can be read, one picture in memory at a time; notes each row written, each error."""
+    columns = [n for n in samples_schema(rows.schema, signals).names if n in rows.column_names]
+    listed = rows.select(columns).to_pylist()
+    for row, data in zip(listed, read_pointers(rows["image"].to_pylist())):
+        try:
+            found = _picture(data)
+        except BadItemError as error:
+            errors[row["uid"]] = str(error)
+            continue
+        row |= {"shard": number, "key": row["uid"]} | found
+        image = row.pop("image_data")
+        written.append(row)
+        record = {k: v for k, v in row.items() if k not in NOT_IN_JSON}
+        yield Sample(row["uid"], row["format"], image, row["caption"], record)
+
+
+def _picture(data: bytes | BadItemError) -> dict[str, Any]:
+    if isinstance(data, BadItemError):
+        raise data
+    found = header(data)
+    extension = found.format
+    if extension not in KEPT_FORMATS:
+        data, extension = _png(data), "png"
+    digest = hashlib.sha256(data).hexdigest()
+    return {"image_data": data, "width": found.width, "height": found.height, "format": extension, "sha256": digest}
+
+
+def _png(data: bytes) -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(decode(data)).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,68 @@
+"""One stage alone, as a job: tables in by path, its table out by path."""
+
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any
+
+from curation.errors import RecipeError
+from curation.files import join, read_json
+from curation.graph import Graph
+from curation.pool import POOL, Pool
+from curation.recipe import Step, check_settings
+from curation.rows import Rows, SideTable, StageTable
+from curation.tables import DONE
+
+
+def stage_command(stage: Callable) -> Callable:
+    """A function with the stage's tables and settings as flags, plus where to put its table.
+
+    --pairs takes a pool or the folder of a stage table (whose kept rows are meant); other tables take the folder of a
+    stage's side table; --out is the store that gets `stages/NAME-KEY/`, by default the pool's.
+    """
+    spec = stage.spec
+
+    def command(**flags: Any) -> dict[str, Any]:
+        from curation.run import run_stage
+        from curation.session import spark_session
+
+        inputs = [open_table(flags[name]) for name in spec.reads]
+        settings = check_settings(spec, {k: flags[k] for k in spec.settings}, f"job {spec.name}")
+        step = Step(spec.name, stage, tuple(spec.reads), settings)
+        store = flags["store"] or inputs[0].store
+        table, fresh = run_stage(spark_session(), step, inputs, settings, store)
+        done = table.done
+        return {"table": table.folder, "computed": fresh} | {k: done[k] for k in ("rows", "kept", "drops")}
+
+    parameters = inspect.signature(stage).parameters.values()
+    tables = [p.replace(kind=p.KEYWORD_ONLY, annotation=str) for p in parameters if p.name in spec.reads]
+    settings = [p for p in parameters if p.name in spec.settings]
+    store = inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=str | None)
+    command.__signature__ = inspect.Signature([*tables, *settings, store])
+    command.__name__, command.__doc__ = spec.name, inspect.getdoc(stage)
+    return command
+
+
+def open_table(path: str) -> Rows | SideTable:
+    """A pool, what a committed stage table left of it, or a side table, by the path of its folder."""
+    folder = path.rstrip("/") if "://" in path else os.path.abspath(path)
+    if read_json(join(folder, POOL)) is not None:
+        pool = Pool.open(folder)
+        return Rows(pool, pool.store, Graph())
+    table = StageTable.open(folder)
+    if table is not None:
+        return reopen(table)
+    parent, _, name = folder.rpartition("/")
+    owner = StageTable.open(parent)
+    if owner is not None and name in owner.done["tables"]:
+        return SideTable(owner, name)
+    raise RecipeError(f"{folder} is neither a pool ({POOL}), a stage table ({DONE}) nor a side table of one")
+
+
+def reopen(table: StageTable) -> Rows:
+    """The rows a stage table left, found again from what its commit record says of its input."""
+    chain = [table]
+    while chain[0].done["input_folder"]:
+        chain.insert(0, StageTable.open(chain[0].done["input_folder"]))
+    pool = Pool.open(chain[0].done["pool"])
+    return Rows(pool, chain[0].done["store"], Graph(chain[0].done["signal_settings"]), tuple(chain))

@@ -1,0 +1,218 @@
+"""Tables that are lines of text (CSV, TSV, JSON Lines) as record batches; a bad line costs that line.
+
+A CSV record may run over several lines (RFC 4180). A quote that is never closed would swallow the rest of the file,
+so the record is only believed if it closes within MORE_LINES lines and has as many fields as the first record; else its
+first line alone is rejected. TSV has no quotes (IANA text/tab-separated-values): they are part of the text.
+"""
+
+import contextlib
+import csv
+import io
+import itertools
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TextIO
+
+import fsspec
+import orjson
+import pyarrow as pa
+
+from curation.sources.columns import WEB_URL, json_text
+from curation.sources.found import Reject, encodable
+
+LINE_CHARS = 4 << 20  # assumption: four times the longest caption that is read at all
+MORE_LINES = 100  # assumption: no caption has more line breaks
+CHUNK_ROWS = 10_000
+CHUNK_CHARS = 16 << 20  # what bounds memory where lines are long
+HEAD_RECORDS = 20  # records that decide what a table without a header holds
+DELIMITERS = ",\t;|"
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+END = object()
+IS_URL = re.compile(WEB_URL)
+
+
+class Chunk(NamedTuple):
+    """Some rows of a table, the row number of each (0 for the first row of the file), and what was rejected so far."""
+
+    batch: pa.RecordBatch | None
+    rows: list[int]
+    bad: list[Reject]
+
+
+@contextlib.contextmanager
+def open_text(uri: str) -> Iterator[TextIO]:
+    """A file as text: gzip and zstd are seen from the first bytes, as are UTF-16 and the mark of UTF-8; else UTF-8.
+
+    Bytes that do not decode become U+FFFD. Lines end at a line feed.
+    """
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(fsspec.open(uri, "rb"))
+        magic = file.read(4)
+        file.seek(0)
+        packing = "gzip" if magic[:2] == GZIP else "zstd" if magic == ZSTD else None
+        if packing:  # Arrow's streams raise where a file is cut; zstandard's ends as if all were well
+            file = stack.enter_context(pa.CompressedInputStream(file, packing))
+        raw = io.BufferedReader(file, 1 << 20)
+        encoding = "utf-16" if raw.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        yield stack.enter_context(io.TextIOWrapper(raw, encoding, errors="replace", newline="\n"))
+
+
+def json_chunks(file: TextIO) -> Iterator[Chunk]:
+    """JSON Lines; a line that is no JSON object is rejected as `bad_json`. Blank lines are no rows."""
+    records = (_json_record(line) for line in _lines(file) if line is None or not line.isspace())
+    return _chunks(records, _json_batch)
+
+
+def csv_chunks(file: TextIO, *, tabs: bool) -> Iterator[Chunk]:
+    """CSV or TSV; a line with another number of fields than the first is rejected as `bad_row`.
+
+    The first line is the header, unless one of its fields is a URL. Without a header the columns are `url` (the one
+    whose values look like URLs), `caption` (the first other one) and `column_N`.
+    """
+    records = _records(_lines(file), quoted=not tabs, delimiter="\t" if tabs else None)
+    head = list(itertools.islice(records, HEAD_RECORDS))
+    names, header = _names([fields for _, fields in head if isinstance(fields, list)])
+    head = [record for record in head if record[1] is not header]
+    return _chunks(itertools.chain(head, records), lambda rows: _text_batch(names, rows))
+
+
+def _lines(file: TextIO) -> Iterator[str | None]:
+    """The lines of a file; null for one that is too long to be read."""
+    while line := file.readline(LINE_CHARS):
+        if len(line) < LINE_CHARS or line.endswith("\n"):
+            yield line
+            continue
+        while line and not line.endswith("\n"):
+            line = file.readline(LINE_CHARS)
+        yield None
+
+
+def _chunks(records: Iterable[tuple[int, Any]], batch: Callable[[list], pa.RecordBatch]) -> Iterator[Chunk]:
+    rows: list[Any] = []
+    numbers: list[int] = []
+    bad: list[Reject] = []
+    size = 0
+    for number, (chars, record) in enumerate(records):
+        if isinstance(record, Reject):
+            bad.append(record._replace(item=str(number)))
+        else:
+            rows.append(record)
+            numbers.append(number)
+        size += chars
+        if len(rows) + len(bad) >= CHUNK_ROWS or size >= CHUNK_CHARS:
+            yield Chunk(batch(rows) if rows else None, numbers, bad)
+            rows, numbers, bad, size = [], [], [], 0
+    if rows or bad:
+        yield Chunk(batch(rows) if rows else None, numbers, bad)
+
+
+def _records(
+    lines: Iterator[str | None], *, quoted: bool, delimiter: str | None
+) -> Iterator[tuple[int, list[str] | Reject]]:
+    """The characters and the fields of each record, or why there are none. A null delimiter is seen from line one."""
+    ahead: deque[str | None] = deque()
+    width = None
+    while (line := ahead.popleft() if ahead else next(lines, END)) is not END:
+        if line is None:
+            yield 0, Reject("", "too_large", f"a line of more than {LINE_CHARS} characters")
+            continue
+        text = line.rstrip("\r\n")
+        if not text:
+            continue
+        delimiter = delimiter or next((d for d in DELIMITERS if d in text), ",")
+        fields = _quoted(text, delimiter, width, (ahead, lines)) if quoted and '"' in text else text.split(delimiter)
+        width = width or len(fields)
+        if fields and len(fields) == width:
+            yield len(text), fields
+        else:
+            found = f"{len(fields)} fields" if fields else "a quote that is not closed"
+            yield 0, Reject("", "bad_row", f"{found}, wanted {width} fields: {text[:100]}")
+
+
+def _quoted(text: str, delimiter: str, width: int | None, more: tuple[deque, Iterator[str | None]]) -> list[str]:
+    """The fields of a record with quotes, which takes further lines from `more` if it must; none where it is broken."""
+    fields = _parsed(text, delimiter)
+    ahead, lines = more
+    taken: list[str | None] = []
+    is_open = not fields and text.count('"') % 2
+    while is_open and len(taken) < MORE_LINES:
+        line = ahead.popleft() if ahead else next(lines, END)
+        if line is END:
+            break
+        taken.append(line)
+        if line is None or len(text) + len(line) > LINE_CHARS:
+            break
+        text += "\n" + line.rstrip("\r\n")
+        if line.count('"') % 2:
+            fields = _parsed(text, delimiter)
+            is_open = False
+    if taken and len(fields) != (width or len(fields)):
+        fields = []
+    if not fields:
+        ahead.extendleft(reversed(taken))
+    return fields
+
+
+def _parsed(text: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([text], delimiter=delimiter, strict=True))
+    except csv.Error:
+        return []
+
+
+def _names(rows: list[list[str]]) -> tuple[list[str], list[str] | None]:
+    """The names of the columns, and the row that gave them; null where the table has no header."""
+    if not rows:
+        return [], None
+    if not any(IS_URL.match(value) for value in rows[0]):
+        given = [name.strip() or f"column_{i}" for i, name in enumerate(rows[0])]
+        return [f"{name}_{i}" if name in given[:i] else name for i, name in enumerate(given)], rows[0]
+    urls = [sum(bool(IS_URL.match(value)) for value in column) for column in zip(*rows)]
+    names = [f"column_{i}" for i in range(len(urls))]
+    url = urls.index(max(urls))
+    names[url] = "url"
+    if len(names) > 1:
+        names[0 if url else 1] = "caption"
+    return names, None
+
+
+def _text_batch(names: list[str], rows: list[list[str]]) -> pa.RecordBatch:
+    columns = [pa.array([value or None for value in column], pa.string()) for column in zip(*rows)]
+    return pa.RecordBatch.from_arrays(columns, names)
+
+
+def _json_record(line: str | None) -> tuple[int, dict | Reject]:
+    if line is None:
+        return 0, Reject("", "too_large", f"a line of more than {LINE_CHARS} characters")
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:  # stricter than most writers: no NaN, no lone surrogates
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            return 0, Reject("", "bad_json", f"{error}: {line[:100]}")
+    if not isinstance(value, dict):
+        return 0, Reject("", "bad_json", f"wanted an object, found {line[:100]}")
+    return len(line), value
+
+
+def _json_batch(rows: list[dict]) -> pa.RecordBatch:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pa.RecordBatch.from_arrays(
+        [_json_column([row.get(name) for row in rows]) for name in names], [encodable(name) for name in names]
+    )
+
+
+def _json_column(values: list[Any]) -> pa.Array:
+    """Texts, or lists of texts where every list holds nothing else; all other values become JSON."""
+    lists = [value for value in values if isinstance(value, list)]
+    if lists and all(isinstance(item, str) for value in lists for item in value):
+        found = [value if isinstance(value, list | None) else [_json_scalar(value)] for value in values]
+        return pa.array(encodable(found), pa.list_(pa.string()))
+    return pa.array(encodable([_json_scalar(value) for value in values]), pa.string())
+
+
+def _json_scalar(value: Any) -> str | None:
+    return value if isinstance(value, str | None) else json_text(value)

@@ -1,0 +1,55 @@
+"""MetaCLIP's balancing: thin out pairs that hold only common entries."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from curation.schema import VERDICT, Column
+from curation.stage import stage, verdict
+
+PROBABILITY = Column("keep_probability", pa.float64(), "1 - prod(1 - p(e)) over the caption's entries, in [0, 1]")
+
+
+@stage(
+    output=(*VERDICT.columns, PROBABILITY), pairs=["uid", "entries"], entry_counts=["entry_id", "count"]
+)
+def balance_entries(pairs: Any, entry_counts: Any, *, t: Annotated[int, Field(ge=1)] = 20_000, seed: int = 0) -> Any:
+    """Keep a pair if one of its entries draws u < p(e) = min(t / count(e), 1); each (pair, entry) has its own u.
+
+    T is MetaCLIP's head/tail threshold (arXiv:2309.16671 §3.3; 20,000 for 400M pairs): a pair that holds an entry seen
+    at most t times stays for certain. The uniforms are keyed by (seed, uid, entry), so raising t only adds pairs.
+    drop_value is keep_probability.
+    """
+    from pyspark.sql import functions as F
+
+    rows = entry_counts.select("entry_id", "count").toPandas()
+    p = np.zeros(int(rows.entry_id.max()) + 1 if len(rows) else 1)
+    p[rows.entry_id] = _probability(rows["count"].to_numpy(), t)
+    shared = pairs.sparkSession.sparkContext.broadcast(p)
+    drawn = pairs.mapInArrow(_drawing(shared, seed), "uid string, keep_probability double, drawn boolean")
+    return verdict(drawn, F.when(~F.col("drawn"), F.lit("balanced_out")), F.col("keep_probability"))
+
+
+def _probability(counts: np.ndarray, t: int) -> np.ndarray:
+    from curation.methods import entry_probability
+
+    return entry_probability(counts, t)
+
+
+def _drawing(probability: Any, seed: int) -> Any:
+    def draw(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from curation.methods import keep_by_draws, keep_probability, keyed_uniforms
+
+        for batch in batches:
+            ids, uids = batch.column("entries"), batch.column("uid")
+            flat = ids.flatten()
+            repeated = uids.take(pa.compute.list_parent_indices(ids))
+            uniforms = keyed_uniforms(seed, "balance_entries", repeated, flat)
+            p = probability.value
+            columns = [uids, pa.array(keep_probability(ids, p)), pa.array(keep_by_draws(ids, p, uniforms))]
+            yield pa.RecordBatch.from_arrays(columns, names=["uid", "keep_probability", "drawn"])
+
+    return draw

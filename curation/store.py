@@ -1,0 +1,172 @@
+"""The signal store: values computed once, kept by (signal, settings, weights), shared by runs and by pools.
+
+`STORE/signals/<name>-<key>/` holds rows (id, digest, value, error): `id` is the image_id for a signal of the image
+alone, else the uid; `digest` stands for the inputs, so a changed caption is a new row. The set of rows is not in the
+key: only rows that are not there are computed.
+"""
+
+import itertools
+import sys
+from typing import Any
+
+from curation import tables
+from curation.compute import ERROR, Job, appender, bucket_writer
+from curation.files import join
+from curation.graph import Node, closure, stored_inputs
+
+LEVELS = ("image", "text", "pair")
+# Rows in a bucket: what a killed run has to do again. Pictures cost milliseconds, captions and scores microseconds.
+BUCKET_ROWS = {"image": 1024, "text": 16384, "pair": 32768}
+MAX_BUCKETS = 4096  # a commit lists its parts; beyond this many, buckets grow instead
+BLOCK_SHIFT = 28  # an image file is cut every 256 MiB, so one large tar makes several buckets, each read in order
+
+
+class Store:
+    """Signals under one folder; `attach` gives a DataFrame the signal columns it lacks."""
+
+    def __init__(self, spark: Any, uri: str) -> None:
+        self.spark, self.uri = spark, uri
+
+    def folder(self, node: Node) -> str:
+        """Where a signal's values are kept."""
+        return join(self.uri, "signals", f"{node.spec.name}-{node.key}")
+
+    def attach(self, frame: Any, nodes: dict[str, Node]) -> Any:
+        """`frame` plus two columns per name: the signal, and NAME__error that says why it is null.
+
+        `frame` has uid, image_id, image and the pool columns that the nodes read. Stored signals that are not there
+        yet are computed first, those of one level (image, text, pair) in one pass.
+        """
+        wanted = list(nodes.values())
+        stored = [n for n in closure(wanted) if n.stored]
+        by_pass = sorted(stored, key=lambda n: (LEVELS.index(n.level), len(n.columns), n.columns))
+        for (level, _), group in itertools.groupby(by_pass, key=lambda n: (n.level, n.columns)):
+            self._ensure(frame, list(group), level)
+        unstored = [n for n in wanted if not n.stored]
+        at_hand = {n.key: n for n in [*(n for n in wanted if n.stored), *stored_inputs(unstored)]}
+        joined = self._join(frame, list(at_hand.values()))
+        return _finish(joined, frame.columns, nodes)
+
+    def _read(self, node: Node) -> Any:
+        done = tables.read_done(self.folder(node))
+        if done is None:
+            return self.spark.createDataFrame([], "id string, digest long, value string, error string")
+        return tables.read_spark(self.spark, self.folder(node), done["parts"])
+
+    def _join(self, frame: Any, nodes: list[Node]) -> Any:
+        """Left-join the stored values and errors of `nodes`, under their batch column names."""
+        from pyspark.sql import functions as F
+
+        joined = frame
+        for node in nodes:
+            names = {"id": "_id", "digest": "_digest", "value": node.column, "error": node.column + ERROR}
+            values = self._read(node).select(*(F.col(old).alias(new) for old, new in names.items()))
+            keyed = joined.withColumn("_id", _id(joined, node.level)).withColumn("_digest", _digest(node.columns))
+            joined = keyed.join(values, ["_id", "_digest"], "left").drop("_id", "_digest")
+        return joined
+
+    def _ensure(self, frame: Any, nodes: list[Node], level: str) -> None:
+        """Compute and commit the rows that the stored tables of `nodes` lack."""
+        from pyspark.sql import functions as F
+
+        rows = self._missing(frame, nodes, level).cache()
+        try:
+            count, wanted = rows.agg(F.count("*"), F.bit_or("want")).first()
+            if count == 0:
+                return
+            numbers = [i for i in range(len(nodes)) if wanted >> i & 1]
+            names = ", ".join(nodes[i].spec.name for i in numbers)
+            print(f"  {level} signals of {count:,} rows: {names}", file=sys.stderr, flush=True)
+            inputs = [n for n in stored_inputs(nodes) if n not in nodes]
+            records = self._compute(self._join(rows, inputs), nodes, level, count)
+            for i in numbers:
+                self._commit(nodes[i], [r for r in records if r["signal"] == i])
+        finally:
+            rows.unpersist()
+
+    def _missing(self, frame: Any, nodes: list[Node], level: str) -> Any:
+        """Distinct rows that at least one node lacks: id, digest, `want` (a bit per node) and what the nodes read."""
+        from pyspark.sql import functions as F
+
+        columns = nodes[0].columns
+        if level == "image":
+            rows = frame.groupBy("image_id").agg(F.min("image").alias("image"))
+        else:
+            rows = frame.select("uid", "image_id", *(c for c in columns if c not in ("uid", "image_id")))
+        rows = rows.withColumn("id", _id(rows, level)).withColumn("digest", _digest(columns))
+        want = F.lit(0).cast("long")
+        for bit, node in enumerate(nodes):
+            there = self._read(node).select("id", "digest", F.lit(1 << bit).cast("long").alias(f"_has{bit}"))
+            rows = rows.join(there, ["id", "digest"], "left")
+            want = want.bitwiseOR(F.when(F.col(f"_has{bit}").isNull(), F.lit(1 << bit).cast("long")).otherwise(0))
+        flags = [f"_has{bit}" for bit in range(len(nodes))]
+        return rows.withColumn("want", want).where("want != 0").drop(*flags)
+
+    def _compute(self, rows: Any, nodes: list[Node], level: str, count: int) -> list[dict]:
+        """Lay the rows out in buckets and run one task per bucket; the records of the parts written."""
+        from pyspark.sql import functions as F
+
+        buckets = min(MAX_BUCKETS, 1 << max(0, (count - 1) // BUCKET_ROWS[level]).bit_length())
+        if level == "image":
+            place = F.xxhash64("image.uri", F.shiftright(F.coalesce("image.offset", F.lit(0)), BLOCK_SHIFT))
+            order = ["image.uri", "image.offset", "id"]
+        else:
+            place = F.xxhash64("digest" if level == "text" else "id")
+            order = ["digest", "id"]
+        laid = rows.withColumn("bucket", F.pmod(place, F.lit(buckets)).cast("int")).repartitionById(buckets, "bucket")
+        job = Job(level, tuple(nodes), tuple(self.folder(n) for n in nodes))
+        return tables.in_tasks(laid.sortWithinPartitions("bucket", *order), bucket_writer(job))
+
+    def _commit(self, node: Node, records: list[dict]) -> None:
+        """Add parts to the signal's commit record, next to whatever another run has added meanwhile."""
+        done = tables.read_done(self.folder(node)) or {"parts": []}
+        parts = {p["name"]: p for p in done["parts"]} | {r["name"]: r for r in records}
+        description = {
+            "signal": node.spec.name,
+            "version": node.spec.version,
+            "settings": dict(node.settings),
+            "key": node.key,
+            "models": _describe(node),
+        }
+        tables.write_done(self.folder(node), description | {"parts": [parts[name] for name in sorted(parts)]})
+
+
+def _describe(node: Node) -> dict[str, Any]:
+    from curation.models import clip
+
+    settings = dict(node.settings)
+    return {name: clip.describe(settings[name]) for name in node.spec.models}
+
+
+def _id(frame: Any, level: str) -> Any:
+    from pyspark.sql import functions as F
+
+    return F.col("image_id" if level == "image" else "uid")
+
+
+def _digest(columns: tuple[str, ...]) -> Any:
+    """64 bits that stand for the inputs; they only have to tell one version of a row's own inputs from another."""
+    from pyspark.sql import functions as F
+
+    return F.xxhash64(*columns) if columns else F.lit(0).cast("long")
+
+
+def _finish(joined: Any, columns: list[str], nodes: dict[str, Node]) -> Any:
+    """Name the stored columns, append the unstored ones, drop the rest."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.pandas.types import from_arrow_type, to_arrow_schema
+
+    def error(node: Node) -> Any:
+        at_hand = [node] if node.stored else stored_inputs([node])
+        return F.coalesce(*(F.col(n.column + ERROR) for n in at_hand), F.lit(None).cast("string"))
+
+    unstored = {name: node for name, node in nodes.items() if not node.stored}
+    if unstored:
+        schema = joined.schema
+        for name, node in unstored.items():
+            schema = schema.add(name, from_arrow_type(node.spec.type))
+        append = appender(list(unstored.values()), list(unstored), to_arrow_schema(schema))
+        joined = joined.mapInArrow(append, schema)
+    values = [F.col(name if name in unstored else node.column).alias(name) for name, node in nodes.items()]
+    errors = [error(node).alias(name + ERROR) for name, node in nodes.items()]
+    return joined.select(*columns, *values, *errors)

@@ -1,0 +1,208 @@
+"""The one module that reads and writes tables.
+
+A table is a folder of Parquet parts and one `_done.json`, renamed into place last, that lists each part with bytes,
+rows and SHA-256. Readers take file names only from it, never from a listing, so a torn write is never seen. A part
+also leaves a record `NAME.json` beside it, so that a resumed run finds by name what an earlier one finished.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation.errors import BrokenTableError
+from curation.files import committing, join, read_json, write_json
+
+DONE = "_done.json"
+ROWS_PER_PART = 1 << 17  # assumption: 131,072 rows of captions are about 10 MB of zstd Parquet, a few seconds of work
+
+
+class Part(NamedTuple):
+    """One committed file of a table; `counts` are sums that the writer took on the way (kept rows, drop reasons)."""
+
+    name: str
+    bytes: int
+    rows: int
+    sha256: str
+    counts: dict[str, int] | None = None
+
+    def record(self) -> dict[str, Any]:
+        return {k: v for k, v in self._asdict().items() if v is not None}
+
+
+def write_part(folder: str, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Part:
+    """Commit one Parquet part from a stream of batches and leave its record beside it; rows keep their order."""
+    file_name = f"{name}.parquet"
+    rows = 0
+    counts: dict[str, int] = {}
+    with committing(join(folder, file_name)) as file:
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_batch(batch.select(schema.names).cast(schema))
+                rows += batch.num_rows
+                _count_verdicts(batch, counts)
+        part = Part(file_name, file.bytes, rows, file.sha256.hexdigest(), counts or None)
+    write_json(join(folder, f"{name}.json"), part.record())
+    return part
+
+
+def _count_verdicts(batch: pa.RecordBatch, counts: dict[str, int]) -> None:
+    if "keep" not in batch.schema.names:
+        return
+    for name in ("drop_stage", "drop_reason"):
+        if name in batch.schema.names:
+            for value in batch.column(name).value_counts().to_pylist():
+                key = value["values"] if value["values"] is not None else "kept"
+                counts[key] = counts.get(key, 0) + value["counts"]
+            return
+
+
+def find_part(folder: str, name: str) -> Part | None:
+    """The record of a part that an earlier attempt committed under this name, or None."""
+    record = read_json(join(folder, f"{name}.json"))
+    return None if record is None else Part(**record)
+
+
+def read_done(folder: str) -> dict[str, Any] | None:
+    """The commit record of a table, or None while it has none."""
+    return read_json(join(folder, DONE))
+
+
+def write_done(folder: str, record: dict[str, Any]) -> None:
+    """Commit a table: its record, with the parts, in place last."""
+    write_json(join(folder, DONE), record)
+
+
+def part_uris(folder: str, parts: Iterable[dict[str, Any]]) -> list[str]:
+    """URIs of the listed parts; BrokenTableError if one is missing or has another size than was committed."""
+    uris = []
+    for part in parts:
+        uri = join(folder, part["name"])
+        file_system, path = fsspec.core.url_to_fs(uri)
+        try:
+            size = file_system.size(path)
+        except FileNotFoundError:
+            size = None
+        if size != part["bytes"]:
+            found = "missing" if size is None else f"{size} bytes"
+            wanted = f"wanted {part['bytes']} bytes as committed"
+            raise BrokenTableError(f"{uri}: {found}, {wanted}; restore the file or delete the table")
+        uris.append(uri)
+    return uris
+
+
+def file_sha256(uri: str) -> str:
+    """64 hex, of a file's bytes."""
+    with fsspec.open(uri, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_arrow(
+    folder: str, parts: Iterable[dict], columns: list[str] | None = None, uids: list[str] | None = None
+) -> pa.Table:
+    """The listed parts as one Arrow table, in the order listed; only the rows of `uids` where given."""
+    filters = None if uids is None else [("uid", "in", uids)]
+    uris = part_uris(folder, parts)
+    return pa.concat_tables([pq.read_table(u, columns=columns, filters=filters, partitioning=None) for u in uris])
+
+
+def read_uid(folder: str, parts: Iterable[dict], uid: str) -> dict[str, Any] | None:
+    """The row of one uid, read from the one part that can hold it; None where there is none."""
+    for part in parts:
+        prefix = part["name"].removesuffix(".parquet")
+        if prefix == "all" or uid.startswith(prefix):
+            rows = read_arrow(folder, [part], uids=[uid]).to_pylist()
+            if rows:
+                return rows[0]
+    return None
+
+
+def parquet_schema(folder: str, parts: list[dict]) -> pa.Schema:
+    """The Arrow schema of a table, read off its first part."""
+    with fsspec.open(join(folder, parts[0]["name"]), "rb") as file:
+        return pq.read_schema(file).remove_metadata()
+
+
+def read_spark(spark: Any, folder: str, parts: list[dict]) -> Any:
+    """The listed parts as a DataFrame with the schema of the first; no listing, no schema inference job."""
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    schema = from_arrow_schema(parquet_schema(folder, parts))
+    return spark.read.schema(schema).parquet(*part_uris(folder, parts))
+
+
+def prefix_digits(rows: int) -> int:
+    """Hex digits of the uid by which a table of `rows` rows is cut into parts: 0 up to 131,072 rows, then one more
+    for each factor of 16. A function of the row count alone, so that the same rows make the same files.
+
+    >>> [prefix_digits(n) for n in (0, 131_072, 131_073, 10_000_000)]
+    [0, 0, 1, 2]
+    """
+    digits = 0
+    while rows > ROWS_PER_PART * 16**digits:
+        digits += 1
+    return digits
+
+
+def grouped(batches: Iterable[pa.RecordBatch], column: str) -> Iterator[tuple[Any, Iterator[pa.RecordBatch]]]:
+    """Cut a stream sorted by `column` into runs of equal value, without holding a run in memory.
+
+    Each run must be read to its end before the next is asked for.
+    """
+    slices = ((value, piece) for batch in batches for value, piece in _runs(batch, column))
+    for value, run in itertools.groupby(slices, key=lambda pair: pair[0]):
+        yield value, (piece for _, piece in run)
+
+
+def _runs(batch: pa.RecordBatch, column: str) -> Iterator[tuple[Any, pa.RecordBatch]]:
+    encoded = pc.run_end_encode(batch.column(column))
+    start = 0
+    for value, end in zip(encoded.values.to_pylist(), encoded.run_ends.to_pylist()):
+        yield value, batch.slice(start, end - start)
+        start = end
+
+
+def in_tasks(frame: Any, write: Callable[[Iterator[pa.RecordBatch]], Iterator[dict]]) -> list[dict]:
+    """Run `write` over each partition; the records that it yields are all that comes back to the driver."""
+
+    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for record in write(batches):
+            yield pa.RecordBatch.from_pydict({"record": [json.dumps(record)]})
+
+    return [json.loads(row.record) for row in frame.mapInArrow(task, "record string").collect()]
+
+
+def write_spark(frame: Any, folder: str, schema: pa.Schema, rows: int) -> list[dict]:
+    """Write a DataFrame that has `uid` as parts by uid prefix, each sorted by uid; the records of the parts, by name.
+
+    `rows` (as expected) decides the number of parts. An empty frame makes one empty part, so that the table still has
+    its schema.
+    """
+    from pyspark.sql import functions as F
+
+    digits = prefix_digits(rows)
+    number = F.conv(F.substring("uid", 1, digits), 16, 10).cast("int") if digits else F.lit(0)
+    laid = frame.select(*schema.names, number.alias("_part")).repartitionById(16**digits, "_part")
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[dict]:
+        for prefix, run in grouped(batches, "_part"):
+            yield write_part(folder, f"{prefix:0{digits}x}" if digits else "all", run, schema).record()
+
+    records = in_tasks(laid.sortWithinPartitions("_part", "uid"), write)
+    return sorted(records, key=lambda r: r["name"]) or [write_part(folder, "all", [], schema).record()]
+
+
+def write_sorted(frame: Any, folder: str, schema: pa.Schema) -> list[dict]:
+    """Write a table of counts as one part sorted by its first column; the record of the part."""
+    laid = frame.select(*schema.names).repartition(1).sortWithinPartitions(schema.names[0])
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[dict]:
+        yield write_part(folder, "all", batches, schema).record()
+
+    return in_tasks(laid, write) or [write_part(folder, "all", [], schema).record()]
