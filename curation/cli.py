@@ -16,6 +16,7 @@ COMMANDS = {
     "ingest": ("curation.ingest", "ingest"),
     "metadata": ("curation.entries", "metadata"),
     "run": ("curation.run", "run"),
+    "score": ("curation.score", "score"),
     "why": ("curation.explain", "why"),
     "compare": ("curation.explain", "compare"),
     "verify": ("curation.shards.verify", "verify_command"),

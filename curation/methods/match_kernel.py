@@ -218,8 +218,9 @@ def extend(token, nodes, count, t, out, total):
 
 
 @compiled
-def match_one(text, low, high, rows, nodes, t, out, total):
+def match_one(text, low, high, scratch, t, out, total):
     """Append the ids of every entry occurrence in text[low:high]; returns (total, out), out grown where needed."""
+    rows, nodes = scratch
     open_nodes = 0
     while low <= high:
         count, low = cut(text, low, high, t.kind, rows)
@@ -265,13 +266,12 @@ def match_all(text, offsets, valid, t):
     count = offsets.size - 1
     out = np.empty(8 * count + 64, np.int32)
     ends = np.zeros(count + 1, np.int64)
-    nodes = np.empty(t.depth + 1, np.int64)
-    rows = np.empty((ROWS, 4), np.int64)
+    scratch = np.empty((ROWS, 4), np.int64), np.empty(t.depth + 1, np.int64)
     total = 0
     for k in range(count):
         start = total
         if valid[k]:
-            total, out = match_one(text, offsets[k], offsets[k + 1], rows, nodes, t, out, total)
+            total, out = match_one(text, offsets[k], offsets[k + 1], scratch, t, out, total)
             total = sort_once(out, start, total)
         ends[k + 1] = total
     return ends, out[:total]

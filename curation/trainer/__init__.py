@@ -1,0 +1,1 @@
+"""Training and evaluating a CLIP model on a release. Nothing here needs Spark."""

@@ -18,7 +18,7 @@ DRAWINGS = {
     "animals/gatto_a_pain_01": ("", "A Painter", (10, 10, 10)),
     "food/fruit/apple_b_drawer_01": ("Part of the Fruit Collection", "B Drawer", (215, 30, 35)),
     "tools/gadget": ("A thing of no use at all", "B Drawer", (40, 90, 210)),
-    "office/dog": ("Dog", "A Painter", (40, 90, 210)),
+    "office/hound": ("Dog", "A Painter", (40, 90, 210)),
 }
 
 

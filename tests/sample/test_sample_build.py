@@ -83,6 +83,7 @@ def test_archives_are_equal_twice_and_seekable(manual: warcs.Manual, tmp_path: P
     with first.open("rb") as file:
         offsets = [record.stream_pos for record in ArchiveIterator(file)]
     assert len(offsets) == 7 and len(set(offsets)) == 7
+    assert all(content[offset + 4 : offset + 8] == bytes(4) for offset in offsets)  # no time (RFC 1952, 2.3.1)
     assert all(gzip.decompress(content[offset:]).startswith(b"WARC/1.1") for offset in offsets)
 
 

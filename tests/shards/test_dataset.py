@@ -65,6 +65,16 @@ def test_loader_workers_share_the_samples_exactly(release, world, workers):
     assert found == Counter(uids(ManifestDataset(release)))
 
 
+@pytest.mark.parametrize("start", [0, 4, 20, 23])
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+def test_batches_do_not_depend_on_workers_and_can_be_resumed(release, workers, start):
+    dataset = ManifestDataset(release, block=4, start=start)
+    batches = [batch["uid"] for batch in DataLoader(dataset, batch_size=4, num_workers=workers)]
+    everything = uids(ManifestDataset(release))
+    assert batches == [everything[i : i + 4] for i in range(start, 23, 4)]
+    assert len(dataset) == 23 - start
+
+
 def test_only_the_uids_asked_for_in_the_same_order(release):
     everything = uids(ManifestDataset(release))
     some = [*everything[::3], "f" * 32]

@@ -1,0 +1,90 @@
+# Everything installs itself: only Python 3.11 or 3.12 with venv is needed. `make` alone prints this help.
+PYTHON  ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV    ?= .venv
+EXTRAS  ?= java,clip,cpu,dev
+WORK    ?= work
+POOL    ?= $(WORK)/sample/pool
+OUT     ?= $(WORK)/sample/release
+RUN     ?= $(WORK)/sample/run
+BIN      = $(VENV)/bin
+CURATE   = $(BIN)/curate
+JOB      = $(BIN)/python jobs
+.DEFAULT_GOAL := help
+.PHONY: help setup sample test check lint docs bench image dist clean ingest metadata balance score prune embed dedup \
+        shards train report verify
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready ## install the package with its pinned dependencies into .venv
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
+	  || { echo "Python 3.11 or 3.12 is needed, found: $$($(PYTHON) --version); set PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt -e '.[$(EXTRAS)]'
+	touch $@
+
+sample: setup ## the main job on a small real pool: fetch, ingest, curate, verify, train a few steps, report
+	$(BIN)/python sample/sample.py --work $(WORK)/sample
+
+test: setup ## all tests
+	$(BIN)/python -m pytest
+
+check: lint test ## style, types of errors, generated docs up to date, and all tests
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python docs/generate.py --check
+
+docs: setup ## write the generated reference in docs/
+	$(BIN)/python docs/generate.py
+
+dist: dist/curation.zip ## the package as one zip, for spark-submit --py-files
+
+dist/curation.zip: $(shell find curation -type f -not -path '*/__pycache__/*')
+	mkdir -p dist && rm -f $@
+	$(PYTHON) -m zipfile -c $@ curation
+
+bench: setup ## measure beside the peer: make bench NAME=match
+	$(BIN)/python benchmarks/$(NAME).py
+
+image: ## the container image for driver, executors and trainer (DEVICE=cpu or gpu)
+	docker build -f docker/Dockerfile --build-arg DEVICE=$(or $(DEVICE),cpu) -t curation:$(or $(DEVICE),cpu) .
+
+ingest: setup ## SOURCES... -> POOL
+	$(CURATE) ingest $(SOURCES) --out $(POOL) $(FLAGS)
+
+metadata: setup ## rebuild the WordNet entry list: make metadata WORDNET=DIR OUT=DIR
+	$(CURATE) metadata --wordnet $(WORDNET) --out $(OUT) $(FLAGS)
+
+embed: setup ## image and caption embeddings of POOL
+	$(CURATE) score $(POOL) image_embedding caption_embedding $(FLAGS)
+
+score: setup ## CLIP scores of POOL, plain and number-masked
+	$(CURATE) score $(POOL) clip_score number_masked_clip_score $(FLAGS)
+
+balance: setup ## MetaCLIP balancing of POOL into OUT
+	$(CURATE) run metaclip $(POOL) $(OUT) $(FLAGS)
+
+prune: setup ## WFPP word-frequency pruning of POOL into OUT
+	$(CURATE) run wfpp $(POOL) $(OUT) $(FLAGS)
+
+dedup: setup ## near-duplicate pictures of POOL: a stage table in the store
+	$(JOB)/dedup_embeddings.py --pairs $(POOL) $(FLAGS)
+
+shards: setup ## the whole recipe `full` on POOL: subset, tar shards, manifest in OUT
+	$(CURATE) run full $(POOL) $(OUT) $(FLAGS)
+
+verify: setup ## read the shards of OUT as the trainer would, name every fault
+	$(CURATE) verify $(OUT)
+
+train: setup ## train on the shards of OUT, into RUN (SCALE=tiny)
+	$(CURATE) train $(OUT) --scale $(or $(SCALE),tiny) --out $(RUN) $(FLAGS)
+
+report: setup ## the HTML report of OUT
+	$(CURATE) report $(OUT)
+
+clean: ## remove what was made here, downloads included (not .venv)
+	rm -rf dist build $(WORK) *.egg-info
