@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,24 +28,49 @@ def ingest(
     out: str,
     kind: str | None = None,
     name: str | None = None,
-    settings: dict[str, Any] | None = None,
+    caption_column: str | None = None,
+    url_column: str | None = None,
+    image_column: str | None = None,
+    path_column: str | None = None,
+    license_column: str | None = None,
+    key_column: str | None = None,
+    context_column: str | None = None,
+    image_root: str | None = None,
 ) -> dict[str, Any]:
     """Add SOURCES (files, folders, globs, URIs) to the pool OUT as one part, and say what came of them.
 
-    KIND is found out from the input where not given; NAME is the data set's name (default: the kind). A pair that the
-    pool has already is left out and counted; a record that cannot be a pair becomes a row of rejects/.
+    KIND is found out from the input where not given; NAME is the data set's name (default: the kind). The columns of a
+    table are found by their usual names where not given; IMAGE_ROOT is the folder of relative paths (default: the
+    table's). A pair that the pool has already is left out and counted; a record that cannot be a pair becomes a row of
+    rejects/. The same sources again: nothing to do.
     """
+    given = {
+        "caption_column": caption_column,
+        "url_column": url_column,
+        "image_column": image_column,
+        "path_column": path_column,
+        "license_column": license_column,
+        "key_column": key_column,
+        "context_column": context_column,
+        "image_root": image_root,
+    }
+    return ingest_sources(sources, out, kind, name, {k: v for k, v in given.items() if v is not None})
+
+
+def ingest_sources(
+    sources: list[str], out: str, kind: str | None, name: str | None, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """As `ingest`, with the settings of the readers in a dict."""
     from curation.session import spark_session
     from curation.sources import expand
 
-    found = expand(sources, kind)
-    settings = settings or {}
-    units = [_unit(uri, found_kind, settings) for uri, found_kind in found]
+    units = [_unit(uri, found_kind, settings) for uri, found_kind in expand(sources, kind)]
     pool = Pool.open_or_new(out)
     key = hex_id("ingest", json.dumps([units, name], sort_keys=True))[:16]
     if any(part["key"] == key for part in pool.parts):
         return {"pool": pool.uri, "part": key, "rows": 0, "already_ingested": True, "pool_rows": pool.rows}
     spark = spark_session()
+    print(f"reading {len(units)} files", file=sys.stderr, flush=True)
     frame = spark.createDataFrame([(i, json.dumps(unit)) for i, unit in enumerate(units)], "number int, unit string")
     task = _reading_task(pool.uri, key, name)
     records = tables.in_tasks(frame.repartitionById(len(units), "number"), task)
@@ -57,7 +83,7 @@ def _unit(uri: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
 
     known = setting_defaults(SOURCES[kind].read)
     if set(settings) - set(known):
-        raise unknown("setting", set(settings) - set(known), known, f"source {kind}")
+        raise unknown("setting", set(settings) - set(known), known, f"source {kind} ({uri})")
     path = local_path(uri)
     if path:
         info = os.stat(path)

@@ -124,4 +124,4 @@ def gzip_record(
     record.set_bytes_content(content)
     plain = io.BytesIO()
     record.write(plain, checksum_data=True, payload_digest=payload_digest)
-    return gzip.compress(plain.getvalue(), LEVEL)
+    return gzip.compress(plain.getvalue(), LEVEL, mtime=0)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 
 from curation.errors import BadItemError
+from curation.headers import LIMITS
 from curation.schema import CAPTIONS, EXTRA, IMAGE
 
 FOUND = pa.schema(
@@ -34,7 +35,7 @@ REJECTED = pa.schema(
 )
 
 CAPTION_CHARS = 4096  # characters of a caption that are kept: over 50 times CLIP's 77 tokens
-IMAGE_BYTES = 20 << 20  # the largest image file that is copied into a pool: assumption, over 100 times the usual
+IMAGE_BYTES = LIMITS.bytes  # a larger image would not be decoded, so it is not copied either
 DETAIL_CHARS = 300  # assumption: enough to see what was wrong, little enough for a million rejected rows
 
 MAGIC = (
@@ -106,6 +107,19 @@ def batches(items: Iterable[Found | Reject], rows: int = 5000) -> Iterator[pa.Re
         yield _batch(found, FOUND)
     if rejected:
         yield _batch(rejected, REJECTED)
+
+
+def until_broken(items: Iterable[Any]) -> Iterator[Any]:
+    """The items up to the point where the file cannot be read any further, which becomes a last, rejected item.
+
+    Wrap only what reads the source: an error in writing the pool must stop the job.
+    """
+    try:
+        yield from items
+    except BadItemError as error:
+        yield Reject("", error.code, error.detail)
+    except (OSError, EOFError, pa.ArrowException) as error:
+        yield Reject("", "bad_file", str(error))
 
 
 def _batch(items: list[Found] | list[Reject], schema: pa.Schema) -> pa.RecordBatch:

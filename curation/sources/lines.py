@@ -19,8 +19,10 @@ import fsspec
 import orjson
 import pyarrow as pa
 
+from curation.errors import BadItemError
 from curation.sources.columns import WEB_URL, json_text
 from curation.sources.found import Reject, encodable
+from curation.sources.packing import packing
 
 LINE_CHARS = 4 << 20  # assumption: four times the longest caption that is read at all
 MORE_LINES = 100  # assumption: no caption has more line breaks
@@ -28,7 +30,6 @@ CHUNK_ROWS = 10_000
 CHUNK_CHARS = 16 << 20  # what bounds memory where lines are long
 HEAD_RECORDS = 20  # records that decide what a table without a header holds
 DELIMITERS = ",\t;|"
-GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 END = object()
 IS_URL = re.compile(WEB_URL)
 
@@ -49,11 +50,8 @@ def open_text(uri: str) -> Iterator[TextIO]:
     """
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(fsspec.open(uri, "rb"))
-        magic = file.read(4)
-        file.seek(0)
-        packing = "gzip" if magic[:2] == GZIP else "zstd" if magic == ZSTD else None
-        if packing:  # Arrow's streams raise where a file is cut; zstandard's ends as if all were well
-            file = stack.enter_context(pa.CompressedInputStream(file, packing))
+        if packed := packing(file):  # Arrow's streams raise where a file is cut; zstandard's end as if all were well
+            file = stack.enter_context(pa.CompressedInputStream(file, packed))
         raw = io.BufferedReader(file, 1 << 20)
         encoding = "utf-16" if raw.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         yield stack.enter_context(io.TextIOWrapper(raw, encoding, errors="replace", newline="\n"))
@@ -187,15 +185,23 @@ def _json_record(line: str | None) -> tuple[int, dict | Reject]:
     if line is None:
         return 0, Reject("", "too_large", f"a line of more than {LINE_CHARS} characters")
     try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError:  # stricter than most writers: no NaN, no lone surrogates
+        return len(line), json_object(line)
+    except BadItemError as error:
+        return 0, Reject("", error.code, error.detail)
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """A JSON object as a dict; BadItemError `bad_json` for anything else. NaN and lone surrogates are let through."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:  # stricter than most writers
         try:
-            value = json.loads(line)
+            value = json.loads(text)
         except (ValueError, RecursionError) as error:
-            return 0, Reject("", "bad_json", f"{error}: {line[:100]}")
+            raise BadItemError("bad_json", f"{error}: {text[:100]}") from error
     if not isinstance(value, dict):
-        return 0, Reject("", "bad_json", f"wanted an object, found {line[:100]}")
-    return len(line), value
+        raise BadItemError("bad_json", f"wanted an object, found {text[:100]}")
+    return value
 
 
 def _json_batch(rows: list[dict]) -> pa.RecordBatch:

@@ -23,8 +23,8 @@ from curation.sources.columns import (
     license_groups,
     one_caption_a_row,
 )
-from curation.sources.found import FOUND, REJECTED, ImageSink, Reject, batches
-from curation.sources.layout import Layout, choose, holds_bytes, is_bytes
+from curation.sources.found import DETAIL_CHARS, FOUND, REJECTED, ImageSink, Reject, batches, until_broken
+from curation.sources.layout import Layout, choose, element, holds_bytes, is_bytes
 from curation.sources.lines import CHUNK_ROWS, Chunk, csv_chunks, json_chunks, open_text
 from curation.sources.pictures import Picture, Pictures
 
@@ -56,10 +56,9 @@ def read(
     """
     named = Layout(caption_column, url_column, image_column, path_column, license_column, key_column, context_column)
     layout, pictures = None, Pictures(images, uri, image_root)
-    for chunk in _until_broken(_chunks(uri)):
-        if chunk.bad:
-            yield from batches(chunk.bad)
-        if chunk.batch is None or not chunk.batch.num_rows:
+    for chunk in until_broken(_chunks(uri)):
+        yield from batches([chunk] if isinstance(chunk, Reject) else chunk.bad)
+        if isinstance(chunk, Reject) or chunk.batch is None:
             continue
         try:
             layout = layout or choose(chunk.batch, named)
@@ -69,7 +68,7 @@ def read(
         yield from _pairs(chunk, layout, pictures)
 
 
-def _chunks(uri: str) -> Iterator[Chunk]:
+def _chunks(uri: str) -> Iterator[Chunk | Reject]:
     name = uri.lower().removesuffix(".gz").removesuffix(".zst")
     if name.endswith(".parquet"):
         yield from _parquet_chunks(uri)
@@ -78,15 +77,7 @@ def _chunks(uri: str) -> Iterator[Chunk]:
         yield from csv_chunks(file, tabs=name.endswith(".tsv")) if name.endswith("sv") else json_chunks(file)
 
 
-def _until_broken(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """The chunks up to the point where the file cannot be read any further, which is one rejected item."""
-    try:
-        yield from chunks
-    except (OSError, EOFError, pa.ArrowException) as error:
-        yield Chunk(None, [], [Reject("", "bad_file", str(error))])
-
-
-def _parquet_chunks(uri: str) -> Iterator[Chunk]:
+def _parquet_chunks(uri: str) -> Iterator[Chunk | Reject]:
     """Row groups one after another, so that a damaged one costs itself alone."""
     with fsspec.open(uri, "rb") as file, pq.ParquetFile(local_path(uri) or file, buffer_size=READ_BYTES) as table:
         heavy = any(holds_bytes(field.type) for field in table.schema_arrow)
@@ -99,7 +90,7 @@ def _parquet_chunks(uri: str) -> Iterator[Chunk]:
                     yield Chunk(batch, range(start, start + batch.num_rows), [])
                     start += batch.num_rows
             except (OSError, pa.ArrowException) as error:
-                yield Chunk(None, [], [Reject("", "bad_row_group", f"rows {start} to {end - 1}: {error}")])
+                yield Reject("", "bad_row_group", f"rows {start} to {end - 1}: {error}")
             start = end
 
 
@@ -115,7 +106,8 @@ class _Images(NamedTuple):
 
 def _pairs(chunk: Chunk, layout: Layout, pictures: Pictures) -> Iterator[pa.RecordBatch]:
     batch, numbers = chunk.batch, np.asarray(chunk.rows)
-    lists = pa.types.is_nested(_column(batch, layout.caption).type)
+    kind = _column(batch, layout.caption).type
+    lists = element(kind) != kind
     if lists:
         batch, numbers = one_caption_a_row(batch, layout.caption, numbers)
     caption, cut, caption_error = checked_captions(as_text(_column(batch, layout.caption)))
@@ -144,7 +136,9 @@ def _pairs(chunk: Chunk, layout: Layout, pictures: Pictures) -> Iterator[pa.Reco
         yield pa.RecordBatch.from_arrays([columns[name].filter(good) for name in FOUND.names], schema=FOUND)
     if not kept.all():
         bad = pa.array(_once(numbers, kept) if lists else ~kept)
-        yield pa.RecordBatch.from_arrays([a.filter(bad) for a in (row, error, found.detail)], schema=REJECTED)
+        text = pc.utf8_slice_codeunits(caption, 0, DETAIL_CHARS)
+        detail = pc.if_else(caption_error.is_valid(), text, found.detail)
+        yield pa.RecordBatch.from_arrays([a.filter(bad) for a in (row, error, detail)], schema=REJECTED)
 
 
 def _linked(batch: pa.RecordBatch, layout: Layout) -> _Images:
@@ -155,7 +149,7 @@ def _linked(batch: pa.RecordBatch, layout: Layout) -> _Images:
     detail = none
     if error.null_count < len(error):
         detail = pc.if_else(
-            pc.fill_null(pc.equal(error, "bad_url"), False), pc.utf8_slice_codeunits(text, 0, 300), none
+            pc.fill_null(pc.equal(error, "bad_url"), False), pc.utf8_slice_codeunits(text, 0, DETAIL_CHARS), none
         )
     return _Images(url, url, pa.nulls(len(url), IMAGE), error, detail)
 

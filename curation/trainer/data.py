@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 import xxhash
 from PIL import Image
@@ -24,17 +23,18 @@ def uniform(*names: object) -> float:
     return (xxhash.xxh64_intdigest("\0".join(map(str, names)).encode()) >> 11) / (1 << 53)
 
 
-def split(release: Release, holdout: float) -> tuple[pa.Array | None, pa.Array]:
-    """(uids to train on, uids held out), each string; the first is None where nothing is held out.
+def split(release: Release, holdout: float) -> tuple[list[str] | None, list[str]]:
+    """(uids to train on, uids held out), in the release's order; the first is None, for all, where nothing is held out.
 
-    The rule is a hash of the image_id: an image with several captions is never on both sides, and a release of the
-    same images splits alike whatever else it holds.
+    The rule is a hash of the image_id: an image with several captions is never on both sides, and an image falls on
+    the same side in every release.
     """
     if holdout == 0:
-        return None, pa.array([], pa.string())
-    table = release.samples(["uid", "image_id"])
-    held = pa.array([uniform("holdout", image) < holdout for image in table["image_id"].to_pylist()], pa.bool_())
-    return table["uid"].filter(pa.compute.invert(held)).combine_chunks(), table["uid"].filter(held).combine_chunks()
+        return None, []
+    sides: tuple[list[str], list[str]] = ([], [])
+    for row in release.samples(["uid", "image_id"]).to_pylist():
+        sides[uniform("holdout", row["image_id"]) < holdout].append(row["uid"])
+    return sides
 
 
 @dataclass(frozen=True)

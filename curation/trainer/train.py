@@ -1,4 +1,4 @@
-"""Train a CLIP model on a release, top to bottom: settings, model, optimiser, loop, loss, checkpoints, result.
+"""Train a CLIP model on a release, top to bottom: settings, model, optimiser, loop, loss, log, checkpoint, result.
 
     python -m curation.trainer.train RELEASE --scale NAME --out RUN
     torchrun --nproc-per-node 8 -m curation.trainer.train RELEASE --scale NAME --out RUN
@@ -12,19 +12,21 @@ import json
 import math
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
 
 from curation.errors import CurationError, MissingModelError, RecipeError, StaleOutputError, unknown
-from curation.files import write_json
+from curation.files import committing, read_json, write_json
 from curation.models.clip import ensure_torchvision
+from curation.schema import hex_id
 from curation.shards.dataset import ManifestDataset
 from curation.shards.manifest import Release
 from curation.trainer.data import Collate, batches_per_epoch, epoch_batches, split
@@ -34,6 +36,25 @@ from curation.trainer.scales import SCALES, Scale
 LOG_LINES = 200  # per run: enough for a curve
 CHECKPOINTS = 10  # per run: a killed run loses at most a tenth of its work
 MAX_LOGIT_SCALE = math.log(100)  # Radford et al. 2021 (arXiv:2103.00020) section 2.5
+
+
+# ---- settings -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Run:
+    """One training: what it depends on, where it runs, and how far it is."""
+
+    out: Path
+    settings: dict[str, Any]
+    plan: Scale
+    seed: int
+    rank: int
+    world: int
+    device: torch.device
+    step: int = 0
+    model: Any = field(default=None, repr=False)
+    optimizer: Any = field(default=None, repr=False)
 
 
 def train(
@@ -47,38 +68,258 @@ def train(
     uids: str | None = None,
     workers: int = 1,
     device: str | None = None,
-) -> dict[str, Any]:
-    """Train a CLIP model of a scale on the release folder RELEASE and say how it did on the images held out.
+) -> dict[str, Any] | None:
+    """Train a CLIP model of a scale on a release and say how well it finds the pairs that were held out.
 
-    `holdout` is the share of images never trained on, `samples_seen` overrides the scale's, `uids` is a text file of
-    the uids to train on (one a line), `workers` read and decode beside the training (they do not change the result),
-    `device` is cpu, cuda or cuda:N, by default cuda where there is one. On the CPU the result is a function of release,
-    settings and the number of threads. Raises RecipeError for a wrong setting, StaleOutputError where OUT holds another
-    run, CurationError where the loss stops being a number.
+    --holdout is the share of images never trained on; --samples-seen replaces the scale's; --uids is a file with the
+    uids to train on, one a line; --workers read and decode beside the training and do not change the result; --device
+    is cpu, cuda or cuda:N, by default cuda where there is one. On the CPU the result is a function of the release, the
+    settings and the number of threads. Raises RecipeError for a wrong setting, StaleOutputError where OUT holds
+    another run, CurationError where the loss stops being a number.
     """
     if scale not in SCALES:
         raise unknown("scale", [scale], SCALES, "--scale")
-    plan = replace(SCALES[scale], samples_seen=samples_seen or SCALES[scale].samples_seen)
     opened = Release.open(release)
-    settings = {"release": opened.mark.get("key", release), "seed": seed, "holdout": holdout, "uids": uids, **asdict(plan)}
-    run = Path(out)
-    if (run / "result.json").exists():
-        return _same(run / "result.json", settings)
-    world = _join_ranks(device)
-    model = build_model(run, plan.model, seed).to(world.device)
-    optimizer = adamw(model, plan)
-    state = _resume(run, settings, model, optimizer)
-    data = ManifestDataset(
-        release, seed=seed, rank=world.rank, world=world.size, uids=_training_uids(opened, holdout, uids)
-    )
-    _check_batches(data, plan, world)
-    _fit(run, settings, plan, world, model, optimizer, data, state, workers)
-    if world.rank > 0:
-        return {}
-    save_model(run, model, plan.weights)
+    chosen, held = _sides(opened, holdout, uids)
+    plan = replace(SCALES[scale], samples_seen=samples_seen or SCALES[scale].samples_seen)
+    parts = [part["sha256"] for part in opened.mark["samples"]]
+    settings = {**asdict(plan), "release": hex_id(*parts), "seed": seed, "holdout": holdout}
+    settings["uids"] = None if uids is None else hex_id(*chosen)
+    if (found := _finished(Path(out), settings)) is not None:
+        return found
+    run = Run(Path(out), settings, plan, seed, *_join_ranks(device))
+    data = ManifestDataset(release, seed=seed, rank=run.rank, world=run.world, uids=chosen)
+    _check_size(run, data)
+    run.model, tokenizer, config = build_model(plan.model, seed)
+    run.model.to(run.device)
+    run.optimizer = adamw(run.model, plan)
+    resume(run)
+    fit(run, data, Collate(run.model.visual.image_size[0], tokenizer, seed, 0), workers)
+    if run.rank > 0:
+        return None
+    save_model(run, config)
     plot(run)
-    held_out = evaluate(out, release=release, holdout=holdout) if holdout else None
-    result = {"settings": settings, **_last_line(run), "held_out": held_out}
-    write_json(str(run / "result.json"), result)
-    (run / "checkpoint.pt").unlink(missing_ok=True)
+    held_out = evaluate(out, release=release, holdout=holdout, device=str(run.device)) if held else None
+    return _finish(run, held_out)
+
+
+def _sides(release: Release, holdout: float, uids: str | None) -> tuple[list[str] | None, int]:
+    """(uids to train on, None for all; number of pairs held out)."""
+    if not 0 <= holdout < 1:
+        raise RecipeError(f"--holdout {holdout}: wanted a share of at least 0 and below 1")
+    chosen, held = split(release, holdout)
+    if uids is None:
+        return chosen, len(held)
+    asked = set(Path(uids).read_text().split())
+    everything = chosen if chosen is not None else release.samples(["uid"])["uid"].to_pylist()
+    return [uid for uid in everything if uid in asked], len(held)
+
+
+def _finished(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The result of this very run if it is there; StaleOutputError where another run is."""
+    result = read_json(str(out / "result.json"))
+    if result is not None:
+        _same(out, result["settings"], settings)
     return result
+
+
+def _same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    other = {k: f"{found.get(k)} (wanted {v})" for k, v in wanted.items() if found.get(k) != v}
+    if other:
+        raise StaleOutputError(f"{out} holds another run, with {other}: name another --out")
+
+
+def _join_ranks(device: str | None) -> tuple[int, int, torch.device]:
+    """(rank, ranks, device) as torchrun says; one rank without it."""
+    rank, world, local = (int(os.environ.get(n, d)) for n, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if world > 1 and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("gloo" if name == "cpu" else "nccl")
+    return rank, world, torch.device(f"cuda:{local}" if name == "cuda" else name)
+
+
+def _check_size(run: Run, data: ManifestDataset) -> None:
+    if run.plan.batch % run.world or run.plan.steps < 1:
+        raise RecipeError(
+            f"batch {run.plan.batch}: wanted a multiple of {run.world} ranks and one batch of samples seen"
+        )
+    if sum(data.rows) < run.plan.batch:
+        raise RecipeError(
+            f"{data.release.out}: {sum(data.rows)} samples to train on, fewer than a batch of {run.plan.batch}"
+        )
+
+
+# ---- model and optimiser --------------------------------------------------------------------------------------------
+
+
+def build_model(name: str, seed: int) -> tuple[Any, Any, dict[str, Any]]:
+    """(open_clip model with fresh weights, its tokenizer, its open_clip_config.json); MissingModelError if unknown."""
+    ensure_torchvision()
+    import open_clip
+
+    packaged = files("curation") / f"models/{name}.json"
+    config = json.loads(packaged.read_text("utf-8")) if packaged.is_file() else {}
+    config.setdefault("model_cfg", open_clip.get_model_config(name))
+    if config["model_cfg"] is None:
+        raise MissingModelError(f"no model {name!r}: neither packaged nor an architecture of open_clip")
+    torch.manual_seed(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "open_clip_config.json").write_text(json.dumps(config), "utf-8")
+        model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+        return model, open_clip.get_tokenizer(f"local-dir:{folder}"), config
+
+
+def adamw(model: torch.nn.Module, plan: Scale) -> torch.optim.Optimizer:
+    """AdamW as CLIP was trained (arXiv:2103.00020 section 2.5): vectors, gains and the temperature do not decay."""
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    # eps: table 18 of the same paper, for vision transformers
+    return torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, plan.beta2), eps=1e-6, fused=True)
+
+
+def learning_rate(step: int, plan: Scale) -> float:
+    """Linear warm-up to the peak, then a half cosine to 0."""
+    if step < plan.warmup_steps:
+        return plan.lr * (step + 1) / plan.warmup_steps
+    return plan.lr * (1 + math.cos(math.pi * (step - plan.warmup_steps) / (plan.steps - plan.warmup_steps))) / 2
+
+
+# ---- loop -----------------------------------------------------------------------------------------------------------
+
+
+def fit(run: Run, data: ManifestDataset, collate: Collate, workers: int) -> None:
+    """Train from `run.step` to the end of the plan, logging and saving on the way."""
+    local = run.plan.batch // run.world
+    per_epoch = batches_per_epoch(data, local)
+    model = DistributedDataParallel(run.model) if run.world > 1 else run.model
+    model.train()
+    losses, began = [], time.perf_counter()
+    while run.step < run.plan.steps:
+        epoch, start = divmod(run.step, per_epoch)
+        for batch in epoch_batches(data, replace(collate, epoch=epoch), batch=local, start=start, workers=workers):
+            found = update(run, model, batch)
+            losses.append(found["loss"])
+            if _due(run, LOG_LINES):
+                speed = len(losses) * run.plan.batch / (time.perf_counter() - began)
+                log(run, {"epoch": epoch, **found, "loss": sum(losses) / len(losses), "samples_per_s": round(speed, 1)})
+                losses, began = [], time.perf_counter()
+            if _due(run, CHECKPOINTS):
+                save_checkpoint(run)
+            if run.step == run.plan.steps:
+                return
+
+
+def _due(run: Run, times: int) -> bool:
+    return run.step % max(run.plan.steps // times, 1) == 0 or run.step == run.plan.steps
+
+
+def update(run: Run, model: torch.nn.Module, batch: dict[str, Any]) -> dict[str, float]:
+    """One step of gradient descent; CurationError where the loss is no number."""
+    # What a step draws (patch dropout) depends on seed, rank and step alone, so a resumed run draws the same.
+    torch.manual_seed(run.seed + 1_000_003 * (run.step * run.world + run.rank + 1))
+    lr = learning_rate(run.step, run.plan)
+    for group in run.optimizer.param_groups:
+        group["lr"] = lr
+    pixels = normalised(batch["pixels"].to(run.device), run.model.visual.preprocess_cfg)
+    tokens = batch["tokens"].to(run.device)
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.device.type == "cuda"):
+        image, text, temperature = model(pixels, tokens)  # (n, dim) unit rows, twice; exp of the learned scale
+    if run.world > 1:
+        image, text = (torch.cat(torch.distributed.nn.functional.all_gather(x.contiguous())) for x in (image, text))
+    # The symmetric loss of CLIP (arXiv:2103.00020 figure 3): each image is to pick its caption, each caption its image.
+    logits = temperature * image.float() @ text.float().T  # (batch, batch)
+    target = torch.arange(len(logits), device=run.device)
+    loss = (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+    if not math.isfinite(loss.item()):
+        raise CurationError(f"loss is {loss.item()} at step {run.step + 1}, lr {lr:.2g}: lower the scale's lr, or check "
+                            f"the samples; {run.out}/log.jsonl shows how it got there")  # fmt: skip
+    run.optimizer.zero_grad()
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.plan.clip_norm or math.inf)
+    run.optimizer.step()
+    run.model.logit_scale.data.clamp_(0, MAX_LOGIT_SCALE)
+    run.step += 1
+    return {"loss": loss.item(), "lr": lr, "grad_norm": norm.item(), "logit_scale": run.model.logit_scale.exp().item()}
+
+
+def normalised(pixels: torch.Tensor, config: dict[str, Any]) -> torch.Tensor:
+    """float32 of uint8 (n, 3, side, side), less the model's mean, over its standard deviation."""
+    mean, std = (torch.tensor(config[k], device=pixels.device).view(3, 1, 1) * 255 for k in ("mean", "std"))
+    return (pixels - mean) / std
+
+
+# ---- what is written ------------------------------------------------------------------------------------------------
+
+
+def log(run: Run, values: dict[str, Any]) -> None:
+    """One JSON line to RUN/log.jsonl and to stderr."""
+    if run.rank == 0:
+        line = json.dumps({"step": run.step, "samples": run.step * run.plan.batch, **values})
+        run.out.mkdir(parents=True, exist_ok=True)
+        with open(run.out / "log.jsonl", "a") as file:
+            file.write(line + "\n")
+        print(line, file=sys.stderr, flush=True)
+
+
+def save_checkpoint(run: Run) -> None:
+    """Commit all that a resumed run needs to RUN/checkpoint.pt; it holds tensors and plain values only."""
+    if run.rank == 0:
+        state = {"model": run.model.state_dict(), "optimizer": run.optimizer.state_dict(), "step": run.step}
+        with committing(str(run.out / "checkpoint.pt")) as file:
+            torch.save({**state, "settings": run.settings}, file)
+
+
+def resume(run: Run) -> None:
+    """Go on from RUN/checkpoint.pt where there is one, forgetting the log lines after it."""
+    path, log_path = run.out / "checkpoint.pt", run.out / "log.jsonl"
+    if path.exists():
+        state = torch.load(path, map_location=run.device, weights_only=True)
+        _same(run.out, state["settings"], run.settings)
+        run.model.load_state_dict(state["model"])
+        run.optimizer.load_state_dict(state["optimizer"])
+        run.step = state["step"]
+    if run.rank == 0 and log_path.exists():
+        kept = [line for line in log_path.read_text().splitlines(True) if json.loads(line)["step"] <= run.step]
+        log_path.write_text("".join(kept))
+
+
+def save_model(run: Run, config: dict[str, Any]) -> None:
+    """RUN/model.safetensors and RUN/open_clip_config.json, which open_clip loads as `local-dir:RUN`."""
+    from safetensors.torch import save
+
+    kind = {"float16": torch.float16, "float32": torch.float32}[run.plan.weights]
+    tensors = {k: v.detach().to("cpu", kind).contiguous() for k, v in run.model.state_dict().items()}
+    config = {**config, "preprocess_cfg": json.loads(json.dumps(run.model.visual.preprocess_cfg))}
+    write_json(str(run.out / "open_clip_config.json"), config)
+    with committing(str(run.out / "model.safetensors")) as file:
+        file.write(save(tensors, {"format": "pt"}))
+
+
+def plot(run: Run) -> None:
+    """RUN/loss.png: the loss over the samples seen."""
+    from matplotlib.figure import Figure
+
+    lines = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([line["samples"] for line in lines], [line["loss"] for line in lines])
+    axes.axhline(math.log(run.plan.batch), color="grey", linestyle=":", label="chance")
+    axes.set(xlabel="samples seen", ylabel="contrastive loss", title=f"{run.plan.model}, batch {run.plan.batch}")
+    axes.legend()
+    figure.savefig(run.out / "loss.png", dpi=120, metadata={"Software": None})
+
+
+def _finish(run: Run, held_out: dict[str, Any] | None) -> dict[str, Any]:
+    last = json.loads((run.out / "log.jsonl").read_text().splitlines()[-1])
+    result = {"out": str(run.out), "settings": run.settings, "steps": run.step, "loss": last["loss"]}
+    result |= {"samples_per_s": last["samples_per_s"], "held_out": held_out}
+    write_json(str(run.out / "result.json"), result)
+    (run.out / "checkpoint.pt").unlink(missing_ok=True)
+    return result
+
+
+if __name__ == "__main__":
+    from curation.job import main
+
+    main(train)

@@ -1,0 +1,53 @@
+"""Fixtures shared by all tests: one lazy Spark session, the shared data, drawn pictures, a small pool."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci")
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of shared real data and oracles; tests that need it are skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no shared data at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def spark():
+    """One session for the whole run: starting one costs several seconds."""
+    # C1 only: tests run many small queries, where compiling them harder costs more than it gives.
+    os.environ.setdefault("CURATION_SPARK", "spark.sql.shuffle.partitions=4")
+    from curation.session import spark_session
+
+    session = spark_session("tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """A folder of 24 drawn pictures with captions in pictures.tsv (path, caption): shapes on plain grounds.
+
+    Number 3 is a copy of number 2 in other bytes, number 5 is cut short, number 7 has three captions.
+    """
+    from tests.drawing import draw_pool
+
+    return draw_pool(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="session")
+def pool(spark, pictures, tmp_path_factory):
+    """A pool of the drawn pictures, not to be written to: copy it first."""
+    from curation.ingest import ingest
+
+    folder = str(tmp_path_factory.mktemp("pool") / "pool")
+    ingest([str(pictures / "pictures.tsv")], out=folder)
+    return folder
