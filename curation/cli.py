@@ -60,4 +60,3 @@ def _overview() -> str:
         first = (inspect.getdoc(command(name)) or "").split("\n")[0]
         lines.append(f"  {name:10} {first}")
     return "\n".join(lines)
-

@@ -51,7 +51,17 @@ def _write_rows(job: Job, rows: pa.Table, numbers: list[int]) -> Iterator[dict]:
         for i, (value, error) in zip(missing, values):
             done[i] = _write_part(job.folders[i], content, rows, value, error)
     for i in numbers:
-        yield {"signal": i, **done[i].record()}
+        yield {"signal": i, "part": done[i].record(), "models": _models(job.nodes[i])}
+
+
+def _models(node: Node) -> dict[str, Any]:
+    """The models behind a signal as they run here: weights digest, preprocessing, batch size, device, precision."""
+    if not node.spec.models:
+        return {}
+    from curation.models.clip import load
+
+    settings = dict(node.settings)
+    return {name: load(settings[name]).describe() for name in node.spec.models}
 
 
 def signal_schema(value: pa.DataType) -> pa.Schema:

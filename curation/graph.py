@@ -100,9 +100,9 @@ class Graph:
 
 
 def _key(spec: SignalSpec, settings: dict[str, Any], inputs: Iterable["Node | str"]) -> str:
-    from curation.models import clip
+    from curation.models.clip_source import digest
 
-    weights = {name: clip.digest(settings[name]) for name in spec.models}
+    weights = {name: digest(settings[name]) for name in spec.models}
     read = [i.key if isinstance(i, Node) else i for i in inputs]
     return hex_id("signal", json.dumps([spec.name, spec.version, settings, weights, read], sort_keys=True, default=str))
 

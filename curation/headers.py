@@ -59,7 +59,7 @@ def header(data: bytes, limits: Limits = LIMITS) -> Header:
     name = _format(data)
     try:
         stored = _READERS[name](data, limits)
-    except (struct.error, IndexError, zlib.error) as error:
+    except (struct.error, IndexError, OverflowError, zlib.error) as error:
         raise BadItemError("decode_error", f"{name} header: {error}") from error
     _check_size(stored.width, stored.height, limits)
     if stored.orientation < 5:

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from curation import tables
-from curation.compute import ERROR, Job, appender, bucket_writer
+from curation.compute import ERROR, Job, appender, bucket_writer, signal_schema
 from curation.files import join
 from curation.graph import Node, closure, stored_inputs
 
@@ -48,9 +48,11 @@ class Store:
         return _finish(joined, frame.columns, nodes)
 
     def _read(self, node: Node) -> Any:
+        from pyspark.sql.pandas.types import from_arrow_schema
+
         done = tables.read_done(self.folder(node))
         if done is None:
-            return self.spark.createDataFrame([], "id string, digest long, value string, error string")
+            return self.spark.createDataFrame([], from_arrow_schema(signal_schema(node.spec.type)))
         return tables.read_spark(self.spark, self.folder(node), done["parts"])
 
     def _join(self, frame: Any, nodes: list[Node]) -> Any:
@@ -120,22 +122,15 @@ class Store:
     def _commit(self, node: Node, records: list[dict]) -> None:
         """Add parts to the signal's commit record, next to whatever another run has added meanwhile."""
         done = tables.read_done(self.folder(node)) or {"parts": []}
-        parts = {p["name"]: p for p in done["parts"]} | {r["name"]: r for r in records}
+        parts = {p["name"]: p for p in done["parts"]} | {r["part"]["name"]: r["part"] for r in records}
         description = {
             "signal": node.spec.name,
             "version": node.spec.version,
             "settings": dict(node.settings),
             "key": node.key,
-            "models": _describe(node),
+            "models": records[0]["models"] if records else done.get("models", {}),
         }
         tables.write_done(self.folder(node), description | {"parts": [parts[name] for name in sorted(parts)]})
-
-
-def _describe(node: Node) -> dict[str, Any]:
-    from curation.models import clip
-
-    settings = dict(node.settings)
-    return {name: clip.describe(settings[name]) for name in node.spec.models}
 
 
 def _id(frame: Any, level: str) -> Any:

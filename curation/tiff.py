@@ -27,7 +27,7 @@ class _Layout:
 
 
 def _layout(data: bytes) -> tuple[_Layout, int]:
-    """The layout and the offset of the first directory. Raises struct.error or IndexError on anything else."""
+    """The layout and the offset of the first directory. Raises struct.error or IndexError else."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None:
         raise IndexError("no TIFF byte order")
@@ -68,13 +68,15 @@ def exif_orientation(data: bytes) -> int:
         for tag, number, _ in _entries(data, layout, at):
             if tag == _ORIENTATION:
                 return number if number in range(1, 9) else 1
-    except (struct.error, IndexError, BadItemError):
+    except (struct.error, IndexError, OverflowError, BadItemError):
         return 1
     return 1
 
 
 def tiff_frame(data: bytes, max_pixels: int) -> tuple[int, int, int]:
-    """(width, height, orientation) of the first page, as stored. Raises struct.error or IndexError on damage.
+    """(width, height, orientation) of the first page, as stored.
+
+    Raises struct.error, IndexError or OverflowError (an offset beyond 63 bits) on damage.
 
     Raises BadItemError decompression_bomb where tags together claim more bytes than the file has (each would be
     copied), or where a tile, which is allocated whole, exceeds `max_pixels`.

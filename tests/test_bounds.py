@@ -11,7 +11,14 @@ from curation.recipe import check_settings
 from curation.schema import hex_id
 from curation.stages import STAGES
 
-ROWS = [("a", 1.0, "x"), ("b", float("nan"), "x"), ("c", None, "x"), ("d", 5.0, "y"), ("e", math.inf, "x"), ("f", 3.0, None)]
+ROWS = [
+    ("a", 1.0, "x"),
+    ("b", float("nan"), "x"),
+    ("c", None, "x"),
+    ("d", 5.0, "y"),
+    ("e", math.inf, "x"),
+    ("f", 3.0, None),
+]
 
 
 def _verdicts(frame, keep):

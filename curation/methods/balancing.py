@@ -11,9 +11,10 @@ Ids = pa.ListArray | pa.ChunkedArray | Sequence[Sequence[int]]
 
 
 def entry_probability(counts: Sequence[int] | np.ndarray, t: float) -> np.ndarray:
-    """Probability of each entry to keep a caption that holds it, float64, shape of `counts`, in (0, 1]: min(t/count, 1).
+    """Probability of each entry to keep a caption that holds it, float64, shape of `counts`, in (0, 1].
 
-    An entry never seen has 1; t = inf switches balancing off. SchemaError unless t > 0 and no count is negative.
+    It is min(t / count, 1). An entry never seen has 1; t = inf switches balancing off. SchemaError unless t > 0 and no
+    count is negative.
 
     >>> entry_probability([8, 2, 0], t=2).tolist()
     [0.25, 1.0, 1.0]

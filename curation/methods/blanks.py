@@ -3,10 +3,8 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# The members of a regex class, in the syntax of RE2; equal to every character with str.isspace() (a test walks them all).
-BLANK = (
-    r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-)
+# The members of a class in the syntax of RE2: every character with str.isspace() (a test walks them all).
+BLANK = r"\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 
 
 def collapse_blanks(strings: pa.Array) -> pa.Array:

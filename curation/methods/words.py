@@ -54,7 +54,7 @@ def word_probabilities(words: Sequence[str], counts: Sequence[int], t: float, mi
     an unknown one. WFPP, arXiv:2407.01098, equation 1; the reference has t = 1e-7, min_count = 5.
 
     >>> word_probabilities(["a", "b", "c"], [64, 36, 1], t=0.01, min_count=2)
-    {'a': 0.875, 'b': 0.8333333333333334}
+    {'a': 0.875, 'b': 0.8333333333333333}
     """
     counts = np.asarray(counts, np.int64)
     kept = counts >= min_count
@@ -69,7 +69,8 @@ def word_frequency_scores(words: pa.ListArray, probabilities: Mapping[str, float
     A word that is not in `probabilities` has P = 1. High scores are kept first. NaN for a caption without words (the
     reference divides by zero) and for null. WFPP, arXiv:2407.01098, equation 2; deterministic, nothing is drawn.
 
-    >>> word_frequency_scores(pa.array([["a", "b"], ["a", "a"], ["a", "z"], []]), {"a": 0.9, "b": 0.8}).round(3).tolist()
+    >>> words = pa.array([["a", "b"], ["a", "a"], ["a", "z"], []])
+    >>> word_frequency_scores(words, {"a": 0.9, "b": 0.8}).round(3).tolist()
     [0.14, 0.095, 0.05, nan]
     """
     first = pc.list_slice(words, 0, WORDS_USED)
@@ -90,7 +91,7 @@ def word_scores(captions: Sequence[str | None] | pa.Array, t: float = 1e-7, min_
     `wfpp_words`, one count per word, `word_probabilities`, `word_frequency_scores`: WFPP, arXiv:2407.01098.
 
     >>> word_scores(["a dog", "a dog", "a cat", ""], t=0.01, min_count=2).round(3).tolist()
-    [0.123, 0.123, 0.065, nan]
+    [0.133, 0.133, 0.065, nan]
     """
     words = wfpp_words(pa.array(captions, pa.string()))
     counted = pc.value_counts(words.flatten())
@@ -115,7 +116,7 @@ def _pattern():
 
 
 def _byte_level(word: str) -> str:
-    return word if word.isascii() else "".join(_alphabet()[byte] for byte in word.encode())
+    return word if word.isascii() and word.isprintable() else "".join(_alphabet()[byte] for byte in word.encode())
 
 
 @functools.cache

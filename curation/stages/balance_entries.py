@@ -13,9 +13,7 @@ from curation.stage import stage, verdict
 PROBABILITY = Column("keep_probability", pa.float64(), "1 - prod(1 - p(e)) over the caption's entries, in [0, 1]")
 
 
-@stage(
-    output=(*VERDICT.columns, PROBABILITY), pairs=["uid", "entries"], entry_counts=["entry_id", "count"]
-)
+@stage(output=(*VERDICT.columns, PROBABILITY), pairs=["uid", "entries"], entry_counts=["entry_id", "count"])
 def balance_entries(pairs: Any, entry_counts: Any, *, t: Annotated[int, Field(ge=1)] = 20_000, seed: int = 0) -> Any:
     """Keep a pair if one of its entries draws u < p(e) = min(t / count(e), 1); each (pair, entry) has its own u.
 

@@ -36,9 +36,10 @@ def prune_frequent_words(
     table = counts.toPandas()
     shared = pairs.sparkSession.sparkContext.broadcast(dict(zip(table["word"], table["count"])))
     scored = pairs.mapInArrow(_scoring(shared, t), "uid string, word_score double").cache()
-    bound = Bound(top_fraction=keep_share)
-    result = bounds_verdict(scored, {"word_score": bound}).join(scored, "uid")
-    return result, {"word_counts": counts}
+    # A caption without words counts in n and ranks last: below any score, all of which are at least 0.
+    ranked = scored.select("uid", F.coalesce("word_score", F.lit(-1.0)).alias("word_score"))
+    verdicts = bounds_verdict(ranked, {"word_score": Bound(top_fraction=keep_share)})
+    return verdicts.join(scored, "uid"), {"word_counts": counts}
 
 
 def _count_words(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -84,5 +84,5 @@ def epoch_batches(
 
 
 def batches_per_epoch(dataset: ManifestDataset, batch: int) -> int:
-    """Whole batches that each rank has in an epoch, the same for all ranks; the rest waits for another epoch's order."""
+    """Whole batches of every rank in an epoch; what is left over comes into one in another epoch's order."""
     return sum(dataset.rows) // dataset.world // batch

@@ -10,7 +10,7 @@ from curation.models.clip import load
 from curation.shards.dataset import ManifestDataset
 from curation.shards.manifest import Release
 
-RANKS = (1, 5, 10)  # Radford et al. 2021 (arXiv:2103.00020) table 13 reports recall at these
+CUTOFFS = (1, 5, 10)  # Radford et al. 2021 (arXiv:2103.00020) table 13 reports recall at these
 ROWS = 1024  # of the score matrix at a time: 40 MB at 10,000 pairs
 
 
@@ -30,7 +30,7 @@ def retrieval(image_features: np.ndarray, text_features: np.ndarray) -> dict[str
         "pairs": count,
         "image_to_text": _recall(image_features, text_features),
         "text_to_image": _recall(text_features, image_features),
-        "chance": {f"r{k}": min(k / count, 1.0) for k in RANKS},
+        "chance": {f"r{k}": min(k / count, 1.0) for k in CUTOFFS},
     }
 
 
@@ -41,7 +41,7 @@ def _recall(queries: np.ndarray, answers: np.ndarray) -> dict[str, float]:
         right = scores[np.arange(len(scores)), start + np.arange(len(scores))]
         ahead.append((scores >= right[:, None]).sum(axis=1) - 1)
     places = np.concatenate(ahead)
-    return {f"r{k}": float((places < k).mean()) for k in RANKS}
+    return {f"r{k}": float((places < k).mean()) for k in CUTOFFS}
 
 
 def evaluate(
@@ -49,16 +49,15 @@ def evaluate(
 ) -> dict[str, Any]:
     """Retrieval among held-out pairs of a release, for the model in RUN or any model name.
 
-    The pairs are those that `train` with the same --holdout left out, at most --samples of them in a keyed order: recall
-    depends on their number. Captions and images are embedded as for the signals. RecipeError where none is held out.
+    The pairs are those that `train` with the same --holdout left out; at most --samples of them, those of the smallest
+    uids, as recall depends on their number. Embedded as for the signals. RecipeError where none is held out.
     """
     from curation.trainer.data import split
 
     held = split(Release.open(release), holdout)[1]
     if not held:
         raise RecipeError(f"{release}: no image held out at --holdout {holdout}")
-    # The prefix separates this order from any that training uses.
-    found = list(ManifestDataset(release, seed=0, epoch=-1, uids=sorted(held)[:samples]))
+    found = list(ManifestDataset(release, uids=sorted(held)[:samples]))
     model = load(run if _is_name(run) else f"local-dir:{run}", device)
     images = model.embed_images([decode_small(sample["image"]) for sample in found])
     return retrieval(images, model.embed_texts([sample["text"] for sample in found]))

@@ -23,12 +23,13 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from curation.errors import CurationError, MissingModelError, RecipeError, StaleOutputError, unknown
-from curation.files import committing, read_json, write_json
+from curation.errors import CurationError, MissingModelError, RecipeError, unknown
+from curation.files import read_json, write_json
 from curation.models.clip import ensure_torchvision
 from curation.schema import hex_id
 from curation.shards.dataset import ManifestDataset
 from curation.shards.manifest import Release
+from curation.trainer.checkpoints import plot, resume, same_run, save_checkpoint, save_model
 from curation.trainer.data import Collate, batches_per_epoch, epoch_batches, split
 from curation.trainer.evaluate import evaluate
 from curation.trainer.scales import SCALES, Scale
@@ -93,12 +94,12 @@ def train(
     run.model, tokenizer, config = build_model(plan.model, seed)
     run.model.to(run.device)
     run.optimizer = adamw(run.model, plan)
-    resume(run)
+    run.step = resume(run.out, settings, run.model, run.optimizer)
     fit(run, data, Collate(run.model.visual.image_size[0], tokenizer, seed, 0), workers)
     if run.rank > 0:
         return None
-    save_model(run, config)
-    plot(run)
+    save_model(run.out, run.model, config, plan.weights)
+    plot(run.out, f"{plan.model}, batch {plan.batch}", math.log(plan.batch))
     held_out = evaluate(out, release=release, holdout=holdout, device=str(run.device)) if held else None
     return _finish(run, held_out)
 
@@ -119,14 +120,8 @@ def _finished(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """The result of this very run if it is there; StaleOutputError where another run is."""
     result = read_json(str(out / "result.json"))
     if result is not None:
-        _same(out, result["settings"], settings)
+        same_run(out, result["settings"], settings)
     return result
-
-
-def _same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    other = {k: f"{found.get(k)} (wanted {v})" for k, v in wanted.items() if found.get(k) != v}
-    if other:
-        raise StaleOutputError(f"{out} holds another run, with {other}: name another --out")
 
 
 def _join_ranks(device: str | None) -> tuple[int, int, torch.device]:
@@ -204,8 +199,8 @@ def fit(run: Run, data: ManifestDataset, collate: Collate, workers: int) -> None
                 speed = len(losses) * run.plan.batch / (time.perf_counter() - began)
                 log(run, {"epoch": epoch, **found, "loss": sum(losses) / len(losses), "samples_per_s": round(speed, 1)})
                 losses, began = [], time.perf_counter()
-            if _due(run, CHECKPOINTS):
-                save_checkpoint(run)
+            if run.rank == 0 and _due(run, CHECKPOINTS):
+                save_checkpoint(run.out, run.settings, run.model, run.optimizer, run.step)
             if run.step == run.plan.steps:
                 return
 
@@ -232,8 +227,8 @@ def update(run: Run, model: torch.nn.Module, batch: dict[str, Any]) -> dict[str,
     target = torch.arange(len(logits), device=run.device)
     loss = (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
     if not math.isfinite(loss.item()):
-        raise CurationError(f"loss is {loss.item()} at step {run.step + 1}, lr {lr:.2g}: lower the scale's lr, or check "
-                            f"the samples; {run.out}/log.jsonl shows how it got there")  # fmt: skip
+        where = f"step {run.step + 1}, lr {lr:.2g}; {run.out}/log.jsonl shows how it got there"
+        raise CurationError(f"loss is {loss.item()} at {where}: lower the scale's lr, or look for broken samples")
     run.optimizer.zero_grad()
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.plan.clip_norm or math.inf)
@@ -260,54 +255,6 @@ def log(run: Run, values: dict[str, Any]) -> None:
         with open(run.out / "log.jsonl", "a") as file:
             file.write(line + "\n")
         print(line, file=sys.stderr, flush=True)
-
-
-def save_checkpoint(run: Run) -> None:
-    """Commit all that a resumed run needs to RUN/checkpoint.pt; it holds tensors and plain values only."""
-    if run.rank == 0:
-        state = {"model": run.model.state_dict(), "optimizer": run.optimizer.state_dict(), "step": run.step}
-        with committing(str(run.out / "checkpoint.pt")) as file:
-            torch.save({**state, "settings": run.settings}, file)
-
-
-def resume(run: Run) -> None:
-    """Go on from RUN/checkpoint.pt where there is one, forgetting the log lines after it."""
-    path, log_path = run.out / "checkpoint.pt", run.out / "log.jsonl"
-    if path.exists():
-        state = torch.load(path, map_location=run.device, weights_only=True)
-        _same(run.out, state["settings"], run.settings)
-        run.model.load_state_dict(state["model"])
-        run.optimizer.load_state_dict(state["optimizer"])
-        run.step = state["step"]
-    if run.rank == 0 and log_path.exists():
-        kept = [line for line in log_path.read_text().splitlines(True) if json.loads(line)["step"] <= run.step]
-        log_path.write_text("".join(kept))
-
-
-def save_model(run: Run, config: dict[str, Any]) -> None:
-    """RUN/model.safetensors and RUN/open_clip_config.json, which open_clip loads as `local-dir:RUN`."""
-    from safetensors.torch import save
-
-    kind = {"float16": torch.float16, "float32": torch.float32}[run.plan.weights]
-    tensors = {k: v.detach().to("cpu", kind).contiguous() for k, v in run.model.state_dict().items()}
-    config = {**config, "preprocess_cfg": json.loads(json.dumps(run.model.visual.preprocess_cfg))}
-    write_json(str(run.out / "open_clip_config.json"), config)
-    with committing(str(run.out / "model.safetensors")) as file:
-        file.write(save(tensors, {"format": "pt"}))
-
-
-def plot(run: Run) -> None:
-    """RUN/loss.png: the loss over the samples seen."""
-    from matplotlib.figure import Figure
-
-    lines = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([line["samples"] for line in lines], [line["loss"] for line in lines])
-    axes.axhline(math.log(run.plan.batch), color="grey", linestyle=":", label="chance")
-    axes.set(xlabel="samples seen", ylabel="contrastive loss", title=f"{run.plan.model}, batch {run.plan.batch}")
-    axes.legend()
-    figure.savefig(run.out / "loss.png", dpi=120, metadata={"Software": None})
 
 
 def _finish(run: Run, held_out: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""Bodies of HTTP responses as they stand in archives: transfer and content encoding undone, within a limit.
+
+Crawlers often store a body decoded but keep the header that says otherwise, so what a body begins with decides.
+"""
+
+import io
+import re
+import zlib
+
+from fastwarc.stream_io import BrotliReader, ZstdReader
+
+from curation.errors import BadItemError
+
+CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")  # RFC 9112, 7.1
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+def decoded(body: bytes, transfer: str | None, content: str | None, limit: int) -> bytes:
+    """A body as it was meant to be seen, given its Transfer-Encoding and Content-Encoding headers.
+
+    Raises BadItemError `too_large` where it grows beyond `limit` bytes, `bad_encoding` where it cannot be decoded.
+    """
+    if transfer and "chunked" in transfer.lower():
+        body = unchunked(body)
+    for encoding in reversed((content or "").lower().split(",")):
+        body = _decoded(body, encoding.strip(), limit)
+        if len(body) > limit:
+            raise BadItemError("too_large", f"{encoding.strip()} unpacks to over {limit} bytes")
+    return body
+
+
+def unchunked(body: bytes) -> bytes:
+    """A chunked body in one piece, up to the first chunk that is broken; unchanged where it was not chunked at all."""
+    parts, position = [], 0
+    while chunk := CHUNK.match(body, position):
+        position = chunk.end() + int(chunk[1], 16)
+        parts.append(body[chunk.end() : position])
+        position += 2 if body[position : position + 2] == b"\r\n" else 0
+        if chunk[1].strip(b"0") == b"":
+            break
+    return b"".join(parts) if parts else body
+
+
+def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
+    try:
+        if encoding in ("gzip", "x-gzip") and body.startswith(GZIP):
+            return zlib.decompressobj(31).decompress(body, limit + 1)
+        if encoding == "deflate":
+            # RFC 9110, 8.4.1.2: zlib format, but some servers send the bare stream.
+            wrapped = len(body) > 1 and body[0] & 15 == 8 and (body[0] << 8 | body[1]) % 31 == 0
+            return zlib.decompressobj(15 if wrapped else -15).decompress(body, limit + 1)
+        if encoding == "br":
+            return BrotliReader(io.BytesIO(body)).read(limit + 1)
+        if encoding == "zstd" and body.startswith(ZSTD):
+            return ZstdReader(io.BytesIO(body)).read(limit + 1)
+    except (OSError, zlib.error) as error:
+        if body.lstrip().startswith(b"<"):  # stored decoded
+            return body
+        raise BadItemError("bad_encoding", f"{encoding}: {error}") from error
+    return body
