@@ -73,7 +73,7 @@ def signal_schema(value: pa.DataType) -> pa.Schema:
 def _write_part(folder: str, name: str, rows: pa.Table, value: pa.Array, error: pa.Array) -> tables.Part:
     columns = [rows["id"].combine_chunks(), rows["digest"].combine_chunks(), value, error]
     table = pa.Table.from_arrays(columns, schema=signal_schema(value.type)).sort_by("id")
-    return tables.write_part(folder, name, table.to_batches(), table.schema)
+    return tables.write_part(folder, name, table.to_batches(), table.schema, findable=True)
 
 
 def evaluate(nodes: list[Node], given: dict[str, Any], count: int) -> dict[str, pa.Array]:

@@ -98,3 +98,10 @@ def read_json(uri: str) -> Any | None:
         return None
     except ValueError as error:
         raise BrokenTableError(f"{uri}: not valid JSON ({error}); delete it to have it made again") from error
+
+
+def remove_folder(uri: str) -> None:
+    """Delete a folder that nothing lists any more; one that is not there is no error."""
+    file_system, path = fsspec.core.url_to_fs(uri)
+    with contextlib.suppress(FileNotFoundError):
+        file_system.rm(path, recursive=True)

@@ -39,7 +39,8 @@ class Node:
 
     @property
     def stored(self) -> bool:
-        return self.spec.stored or self.level == "image"  # an image is read once, so what it gives is kept
+        # A picture is read once, so what is read off it is kept.
+        return self.spec.stored or any(i in IMAGE_INPUTS for i in self.inputs)
 
     @property
     def column(self) -> str:

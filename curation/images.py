@@ -87,8 +87,8 @@ def _read(file: BinaryIO, pointer: dict, limit: int) -> bytes | BadItemError:
 class ImageBatch:
     """Pictures read together; each decoded at most once a size, when first asked for, on `threads()` threads.
 
-    `encoded`: bytes or None. `errors`: None, or "code: detail" of the first thing that failed, be it reading, the
-    header or decoding; pixels of such a picture are None. `decodes`: decoder runs so far.
+    `encoded`: bytes or None. `errors`: None, or "code: detail" of the first thing that failed: reading and the header
+    at once, decoding when it is asked for; pixels of such a picture are None. `decodes`: decoder runs so far.
     """
 
     def __init__(self, items: Sequence[bytes | BadItemError | None]) -> None:
@@ -97,7 +97,7 @@ class ImageBatch:
         self.encoded: list[bytes | None] = [None if isinstance(i, BadItemError) else i for i in items]
         self.errors: list[str | None] = [str(i) if isinstance(i, BadItemError) else None for i in items]
         self.decodes = 0
-        self._headers: dict[int, Header | None] = {}
+        self._headers: list[Header | None] = [self._try(header, i) for i in range(len(items))]
         self._pixels: list[np.ndarray | None] | None = None
         self._small: list[np.ndarray | None] | None = None
 
@@ -106,8 +106,6 @@ class ImageBatch:
 
     def header(self, i: int) -> Header | None:
         """Size and format of picture i, or None where it cannot be read (see errors[i])."""
-        if i not in self._headers:
-            self._headers[i] = self._try(header, i)
         return self._headers[i]
 
     @property

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from curation import tables
 from curation.errors import LostRowsError, unknown
-from curation.files import committing, join, local_path, read_json, write_json
+from curation.files import committing, join, local_path, read_json, remove_folder, write_json
 from curation.pool import Pool
 from curation.schema import PAIRS, REJECTS, hex_id
 from curation.signal import setting_defaults
@@ -219,7 +219,7 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
         "content": hex_id(*(p["sha256"] for p in parts)),
     }
     grown = pool.with_part(part)
-    _remove(staging)
+    remove_folder(staging)
     counts = {k: part[k] for k in ("files", "rows", "merged", "already_in_pool", "rejected")}
     return {"pool": pool.uri, "part": key, **counts, "pool_rows": grown.rows}
 
@@ -243,7 +243,3 @@ def _commit_rejects(pool: Pool, key: str, records: list[dict]) -> None:
     ]
     tables.write_done(join(pool.uri, "rejects", key), {"table": "rejects", "parts": parts})
 
-
-def _remove(folder: str) -> None:
-    file_system, path = fsspec.core.url_to_fs(folder)
-    file_system.rm(path, recursive=True)

@@ -16,7 +16,7 @@ import fsspec
 
 from curation import __version__, tables
 from curation.errors import LockedOutputError, LostRowsError, StaleOutputError
-from curation.files import committing, join, local_path, read_json, write_json
+from curation.files import committing, join, local_path, read_json, remove_folder, write_json
 from curation.pool import Pool
 from curation.recipe import Recipe, plain
 from curation.rows import Rows, StageTable
@@ -125,6 +125,7 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
         "subset": subset,
     }
     write_json(join(out, MARK), record)
+    remove_folder(join(out, "manifest", "parts"))
     return record
 
 

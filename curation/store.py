@@ -150,6 +150,7 @@ def _finish(joined: Any, columns: list[str], nodes: dict[str, Node]) -> Any:
     """Name the stored columns, append the unstored ones, drop the rest."""
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.types import from_arrow_type, to_arrow_schema
+    from pyspark.sql.types import StructField, StructType
 
     def error(node: Node) -> Any:
         at_hand = [node] if node.stored else stored_inputs([node])
@@ -157,9 +158,8 @@ def _finish(joined: Any, columns: list[str], nodes: dict[str, Node]) -> Any:
 
     unstored = {name: node for name, node in nodes.items() if not node.stored}
     if unstored:
-        schema = joined.schema
-        for name, node in unstored.items():
-            schema = schema.add(name, from_arrow_type(node.spec.type))
+        added = [StructField(name, from_arrow_type(node.spec.type)) for name, node in unstored.items()]
+        schema = StructType([*joined.schema, *added])
         append = appender(list(unstored.values()), list(unstored), to_arrow_schema(schema))
         joined = joined.mapInArrow(append, schema)
     values = [F.col(name if name in unstored else node.column).alias(name) for name, node in nodes.items()]

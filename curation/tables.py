@@ -1,8 +1,8 @@
 """The one module that reads and writes tables.
 
 A table is a folder of Parquet parts and one `_done.json`, renamed into place last, that lists each part with bytes,
-rows and SHA-256. Readers take file names only from it, never from a listing, so a torn write is never seen. A part
-also leaves a record `NAME.json` beside it, so that a resumed run finds by name what an earlier one finished.
+rows and SHA-256. Readers take file names only from it, never from a listing, so a torn write is never seen. A part that
+costs much also leaves a record `NAME.json` beside it, so that a resumed run finds by name what an earlier one finished.
 """
 
 import hashlib
@@ -36,8 +36,10 @@ class Part(NamedTuple):
         return {k: v for k, v in self._asdict().items() if v is not None}
 
 
-def write_part(folder: str, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Part:
-    """Commit one Parquet part from a stream of batches and leave its record beside it; rows keep their order."""
+def write_part(
+    folder: str, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, findable: bool = False
+) -> Part:
+    """Commit one Parquet part from a stream of batches, rows in their order; `findable` leaves a record beside it."""
     file_name = f"{name}.parquet"
     rows = 0
     counts: dict[str, int] = {}
@@ -48,7 +50,8 @@ def write_part(folder: str, name: str, batches: Iterable[pa.RecordBatch], schema
                 rows += batch.num_rows
                 _count_verdicts(batch, counts)
         part = Part(file_name, file.bytes, rows, file.sha256.hexdigest(), counts or None)
-    write_json(join(folder, f"{name}.json"), part.record())
+    if findable:
+        write_json(join(folder, f"{name}.json"), part.record())
     return part
 
 

@@ -4,7 +4,6 @@ import io
 import pathlib
 import struct
 import zlib
-from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -13,8 +12,6 @@ from PIL import Image, ImageOps
 from curation.decode import SMALL_SIDE, decode, decode_small, small_scale
 from curation.errors import BadItemError
 from curation.headers import header
-
-DATA = pathlib.Path(__file__).parents[1] / "../shared/data"
 
 
 def saved(image: Image.Image, kind: str, **settings: object) -> bytes:
@@ -210,16 +207,11 @@ def test_small_resized_to_224_px_is_close_to_the_full_picture() -> None:
         assert 10 * np.log10(255**2 / ((small - full) ** 2).mean()) > 40  # dB
 
 
-@lru_cache
-def real_files() -> list[pathlib.Path]:
+def test_real_figures_decode_as_pillow_decodes_them(shared: pathlib.Path) -> None:
     kinds = (".jpg", ".jpeg", ".png", ".gif")
-    return sorted(p for p in DATA.rglob("*") if p.suffix.lower() in kinds)
-
-
-@pytest.mark.skipif(not DATA.exists(), reason="the shared test data is not here")
-def test_real_figures_decode_as_pillow_decodes_them() -> None:
-    assert real_files()
-    for path in real_files()[::9]:
+    paths = sorted(p for p in (shared / "data").rglob("*") if p.suffix.lower() in kinds)[::9]
+    assert paths
+    for path in paths:
         data = path.read_bytes()
         with Image.open(path) as image:
             wanted = ImageOps.exif_transpose(image)

@@ -1,4 +1,4 @@
-"""Masking numbers in captions before they are scored ("Devil in the Number"); the pattern is ours (algorithm O)."""
+"""Masking numbers in captions before they are scored ("Devil in the Number", arXiv:2309.13770); the pattern is ours."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Words as CLIP's tokenizer cuts them, and pruning by their frequency (WFPP, arXiv:2407.01098)."""
+"""Words as CLIP's tokenizer cuts them, and pruning by their frequency (WFPP, arXiv:2410.10879)."""
 
 import functools
 import html
@@ -23,7 +23,7 @@ def wfpp_words(captions: pa.Array) -> pa.ListArray:
 
     Mojibake repaired (ftfy's defaults), HTML unescaped twice, blanks collapsed, lower case, then CLIP's pattern:
     contractions, runs of letters, single digits, runs of other signs. Byte-level: one letter per UTF-8 byte, so that
-    only ASCII reads as usual. WFPP, arXiv:2407.01098, section 3.
+    only ASCII reads as usual. WFPP, arXiv:2410.10879.
 
     >>> wfpp_words(pa.array(["The dog's 42 toys!", "\\u2014", None])).to_pylist()
     [['the', 'dog', "'s", '4', '2', 'toys', '!'], ['âĢĶ'], None]
@@ -46,57 +46,56 @@ def wfpp_words(captions: pa.Array) -> pa.ListArray:
     return words.take(pa.array(places, mask=~present))
 
 
-def word_probabilities(words: Sequence[str], counts: Sequence[int], t: float, min_count: int) -> dict[str, float]:
-    """Probability of each word to be discarded, in [0, 1], from the counts over the corpus: 1 - sqrt(t / f).
+def word_probabilities(counts: Mapping[str, int], t: float = 1e-7, min_count: int = 1) -> dict[str, float]:
+    """Probability of each word to be discarded, in [0, 1], from its count over the corpus: 1 - sqrt(t / f).
 
-    f is the share of a word among the counts of words seen at least `min_count` times; rarer words are not in the
-    result. A negative value becomes 1, as in the reference, where a word that is too rare to be discarded counts like
-    an unknown one. WFPP, arXiv:2407.01098, equation 1; the reference has t = 1e-7, min_count = 5.
+    f is the share of a word among the counts of words seen at least `min_count` times; rarer ones are not in the
+    result. A negative value becomes 1, as in the reference, where a word too rare to be discarded counts like an
+    unknown one. WFPP, arXiv:2410.10879; its code (MingliangLiang3/WFPP f7aa78c) has t = 1e-7, min_count = 5.
 
-    >>> word_probabilities(["a", "b", "c"], [64, 36, 1], t=0.01, min_count=2)
+    >>> word_probabilities({"a": 64, "b": 36, "c": 1}, t=0.01, min_count=2)
     {'a': 0.875, 'b': 0.8333333333333333}
     """
-    counts = np.asarray(counts, np.int64)
-    kept = counts >= min_count
-    shares = counts[kept] / max(1, counts[kept].sum())
-    p = 1.0 - np.sqrt(t / shares)
-    return dict(zip([w for w, k in zip(words, kept) if k], np.where(p < 0, 1.0, p).tolist()))
+    words = [word for word, count in counts.items() if count >= min_count]
+    kept = np.array([counts[word] for word in words], np.int64)
+    p = 1.0 - np.sqrt(t / (kept / kept.sum()))
+    return dict(zip(words, np.where(p < 0, 1.0, p).tolist()))
 
 
-def word_frequency_scores(words: pa.ListArray, probabilities: Mapping[str, float]) -> np.ndarray:
-    """Score of each caption, float64, shape (n,), at least 0: (1 - prod P) / n over its first 30 words, repeats too.
+def word_frequency_scores(words: pa.ListArray, probabilities: Mapping[str, float]) -> pa.Array:
+    """Score of each caption, float64, at least 0: (1 - prod P) / n over its first 30 words, repeats counted.
 
-    A word that is not in `probabilities` has P = 1. High scores are kept first. NaN for a caption without words (the
-    reference divides by zero) and for null. WFPP, arXiv:2407.01098, equation 2; deterministic, nothing is drawn.
+    A word that is not in `probabilities` has P = 1. High scores are kept first; nothing is drawn. Null for a caption
+    without words (the reference divides by zero) and for null. WFPP, arXiv:2410.10879.
 
     >>> words = pa.array([["a", "b"], ["a", "a"], ["a", "z"], []])
-    >>> word_frequency_scores(words, {"a": 0.9, "b": 0.8}).round(3).tolist()
-    [0.14, 0.095, 0.05, nan]
+    >>> pc.round(word_frequency_scores(words, {"a": 0.9, "b": 0.8}), 3).to_pylist()
+    [0.14, 0.095, 0.05, None]
     """
     first = pc.list_slice(words, 0, WORDS_USED)
     sizes = np.asarray(first.value_lengths().fill_null(0), np.int64)
     flat = first.flatten().dictionary_encode()
     table = np.array([probabilities.get(word, 1.0) for word in flat.dictionary.to_pylist()], np.float64)
-    scores = np.full(len(words), np.nan)
     filled = sizes > 0
+    scores = np.zeros(len(words))
     if filled.any():
         starts = (np.cumsum(sizes) - sizes)[filled]
         scores[filled] = (1.0 - np.multiply.reduceat(table[np.asarray(flat.indices)], starts)) / sizes[filled]
-    return scores
+    return pa.array(scores, mask=~filled)
 
 
 def word_scores(captions: Sequence[str | None] | pa.Array, t: float = 1e-7, min_count: int = 5) -> np.ndarray:
     """The score of each caption from the counts over these captions, float64, shape (n,); NaN without words.
 
-    `wfpp_words`, one count per word, `word_probabilities`, `word_frequency_scores`: WFPP, arXiv:2407.01098.
+    `wfpp_words`, one count per word, `word_probabilities`, `word_frequency_scores`: WFPP, arXiv:2410.10879.
 
     >>> word_scores(["a dog", "a dog", "a cat", ""], t=0.01, min_count=2).round(3).tolist()
     [0.133, 0.133, 0.065, nan]
     """
     words = wfpp_words(pa.array(captions, pa.string()))
-    counted = pc.value_counts(words.flatten())
-    known = counted.field("values").to_pylist(), counted.field("counts").to_numpy()
-    return word_frequency_scores(words, word_probabilities(*known, t, min_count))
+    counted = words.flatten().value_counts()
+    counts = dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist()))
+    return word_frequency_scores(words, word_probabilities(counts, t, min_count)).to_numpy(zero_copy_only=False)
 
 
 def _words(text: str) -> list[str]:

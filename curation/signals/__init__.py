@@ -1,1 +1,38 @@
 """The registry of signals, a line each. A new signal is a file here and a line below."""
+
+from curation.signals.caption_chars import caption_chars
+from curation.signals.caption_language import caption_language
+from curation.signals.caption_language_score import caption_language_score
+from curation.signals.caption_tokens import caption_tokens
+from curation.signals.caption_words import caption_words
+from curation.signals.clip_score import clip_score, number_masked_clip_score
+from curation.signals.embedding import caption_embedding, image_embedding
+from curation.signals.image_digest import image_bytes, image_sha256
+from curation.signals.image_phash import image_phash
+from curation.signals.image_size import image_aspect, image_height_px, image_min_side_px, image_width_px
+from curation.signals.language_prediction import language_prediction
+from curation.signals.number_masked_caption import number_masked_caption
+
+SIGNALS = {
+    function.spec.name: function
+    for function in (
+        caption_chars,
+        caption_words,
+        caption_tokens,
+        language_prediction,
+        caption_language,
+        caption_language_score,
+        number_masked_caption,
+        image_width_px,
+        image_height_px,
+        image_min_side_px,
+        image_aspect,
+        image_bytes,
+        image_sha256,
+        image_phash,
+        image_embedding,
+        caption_embedding,
+        clip_score,
+        number_masked_clip_score,
+    )
+}

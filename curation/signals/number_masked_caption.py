@@ -14,7 +14,7 @@ def number_masked_caption(caption: pa.Array, *, variant: Literal["digits", "toke
     """Each caption without numbers, string; null for null and where nothing is left, so that it is not ranked.
 
     `variant` "digits" deletes runs of digits, "tokens" whole words that hold one; the pattern is ours, the paper
-    ("The Devil in the Number", DataComp challenge 2023) does not state it. RecipeError for another variant.
+    ("Devil in the Number", arXiv:2309.13770) does not state it. RecipeError for another variant.
 
     >>> number_masked_caption(pa.array(["Nike Air Max 90 size 10", "12 34", None])).to_pylist()
     ['Nike Air Max size', None, None]

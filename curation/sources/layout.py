@@ -73,7 +73,7 @@ def choose(batch: pa.RecordBatch, named: Layout) -> Layout:
     image = named.image or first(IMAGE_NAMES, is_bytes)
     path = named.path
     if path is None and image is None and url is None:  # beside a URL, a path is where a downloader put its copy
-        path = first(PATH_NAMES + IMAGE_NAMES, is_text)
+        path = first(PATH_NAMES + IMAGE_NAMES, is_path)
     if caption is None or (url is None and image is None and path is None):
         raise BadItemError(
             "no_columns",
@@ -85,12 +85,17 @@ def choose(batch: pa.RecordBatch, named: Layout) -> Layout:
 
 
 def is_text(column: pa.Array) -> bool:
-    """Whether a column holds texts, or lists of texts; bytes count where they are UTF-8 throughout."""
+    """Whether a column holds texts, or lists of texts; bytes may be texts too, in Parquet without the string mark."""
     kind = element(column.type)
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-    return any(check(kind) for check in text) or (pa.types.is_binary(kind) and not is_bytes(column))
+    return any(check(kind) for check in text) or (holds_bytes(kind) and not pa.types.is_struct(kind))
+
+
+def is_path(column: pa.Array) -> bool:
+    """Whether a column holds texts that are no image files."""
+    return is_text(column) and not is_bytes(column)
 
 
 def is_bytes(column: pa.Array) -> bool:
@@ -117,7 +122,7 @@ def is_key(column: pa.Array) -> bool:
 
 def holds_urls(column: pa.Array) -> bool:
     """Whether most of the values of a text column are http or https URLs."""
-    if not is_text(column) or pa.types.is_nested(column.type):
+    if not is_path(column) or pa.types.is_nested(column.type):
         return False
     values = as_text(column).drop_null()
     return 2 * (pc.sum(pc.match_substring_regex(values, WEB_URL)).as_py() or 0) > len(values)

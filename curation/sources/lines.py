@@ -22,7 +22,7 @@ import pyarrow as pa
 from curation.errors import BadItemError
 from curation.sources.columns import WEB_URL, json_text
 from curation.sources.found import Reject, encodable
-from curation.sources.packing import packing
+from curation.sources.packing import CUT, packing, unpacking
 
 LINE_CHARS = 4 << 20  # assumption: four times the longest caption that is read at all
 MORE_LINES = 100  # assumption: no caption has more line breaks
@@ -30,6 +30,7 @@ CHUNK_ROWS = 10_000
 CHUNK_CHARS = 16 << 20  # what bounds memory where lines are long
 HEAD_RECORDS = 20  # records that decide what a table without a header holds
 DELIMITERS = ",\t;|"
+BAD_FILE = "bad_file"
 END = object()
 IS_URL = re.compile(WEB_URL)
 
@@ -50,16 +51,15 @@ def open_text(uri: str) -> Iterator[TextIO]:
     """
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(fsspec.open(uri, "rb"))
-        if packed := packing(file):  # Arrow's streams raise where a file is cut; zstandard's end as if all were well
-            file = stack.enter_context(pa.CompressedInputStream(file, packed))
-        raw = io.BufferedReader(file, 1 << 20)
+        packed = packing(file)
+        raw = stack.enter_context(unpacking(file, packed) if packed else io.BufferedReader(file, 1 << 20))
         encoding = "utf-16" if raw.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         yield stack.enter_context(io.TextIOWrapper(raw, encoding, errors="replace", newline="\n"))
 
 
 def json_chunks(file: TextIO) -> Iterator[Chunk]:
     """JSON Lines; a line that is no JSON object is rejected as `bad_json`. Blank lines are no rows."""
-    records = (_json_record(line) for line in _lines(file) if line is None or not line.isspace())
+    records = (_json_record(line) for line in _lines(file) if isinstance(line, Reject) or not line.isspace())
     return _chunks(records, _json_batch)
 
 
@@ -76,15 +76,18 @@ def csv_chunks(file: TextIO, *, tabs: bool) -> Iterator[Chunk]:
     return _chunks(itertools.chain(head, records), lambda rows: _text_batch(names, rows))
 
 
-def _lines(file: TextIO) -> Iterator[str | None]:
-    """The lines of a file; null for one that is too long to be read."""
-    while line := file.readline(LINE_CHARS):
-        if len(line) < LINE_CHARS or line.endswith("\n"):
-            yield line
-            continue
-        while line and not line.endswith("\n"):
-            line = file.readline(LINE_CHARS)
-        yield None
+def _lines(file: TextIO) -> Iterator[str | Reject]:
+    """The lines of a file; a reject for one that is too long, and a last one where the file cannot be read on."""
+    try:
+        while line := file.readline(LINE_CHARS):
+            if len(line) < LINE_CHARS or line.endswith("\n"):
+                yield line
+                continue
+            while line and not line.endswith("\n"):
+                line = file.readline(LINE_CHARS)
+            yield Reject("", "too_large", f"a line of more than {LINE_CHARS} characters")
+    except CUT as error:
+        yield Reject("", BAD_FILE, str(error))
 
 
 def _chunks(records: Iterable[tuple[int, Any]], batch: Callable[[list], pa.RecordBatch]) -> Iterator[Chunk]:
@@ -94,7 +97,7 @@ def _chunks(records: Iterable[tuple[int, Any]], batch: Callable[[list], pa.Recor
     size = 0
     for number, (chars, record) in enumerate(records):
         if isinstance(record, Reject):
-            bad.append(record._replace(item=str(number)))
+            bad.append(record if record.error == BAD_FILE else record._replace(item=str(number)))
         else:
             rows.append(record)
             numbers.append(number)
@@ -107,14 +110,14 @@ def _chunks(records: Iterable[tuple[int, Any]], batch: Callable[[list], pa.Recor
 
 
 def _records(
-    lines: Iterator[str | None], *, quoted: bool, delimiter: str | None
+    lines: Iterator[str | Reject], *, quoted: bool, delimiter: str | None
 ) -> Iterator[tuple[int, list[str] | Reject]]:
     """The characters and the fields of each record, or why there are none. A null delimiter is seen from line one."""
-    ahead: deque[str | None] = deque()
+    ahead: deque[str | Reject] = deque()
     width = None
     while (line := ahead.popleft() if ahead else next(lines, END)) is not END:
-        if line is None:
-            yield 0, Reject("", "too_large", f"a line of more than {LINE_CHARS} characters")
+        if isinstance(line, Reject):
+            yield 0, line
             continue
         text = line.rstrip("\r\n")
         if not text:
@@ -129,18 +132,18 @@ def _records(
             yield 0, Reject("", "bad_row", f"{found}, wanted {width} fields: {text[:100]}")
 
 
-def _quoted(text: str, delimiter: str, width: int | None, more: tuple[deque, Iterator[str | None]]) -> list[str]:
+def _quoted(text: str, delimiter: str, width: int | None, more: tuple[deque, Iterator[str | Reject]]) -> list[str]:
     """The fields of a record with quotes, which takes further lines from `more` if it must; none where it is broken."""
     fields = _parsed(text, delimiter)
     ahead, lines = more
-    taken: list[str | None] = []
+    taken: list[str | Reject] = []
     is_open = not fields and text.count('"') % 2
     while is_open and len(taken) < MORE_LINES:
         line = ahead.popleft() if ahead else next(lines, END)
         if line is END:
             break
         taken.append(line)
-        if line is None or len(text) + len(line) > LINE_CHARS:
+        if isinstance(line, Reject) or len(text) + len(line) > LINE_CHARS:
             break
         text += "\n" + line.rstrip("\r\n")
         if line.count('"') % 2:
@@ -181,9 +184,9 @@ def _text_batch(names: list[str], rows: list[list[str]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names)
 
 
-def _json_record(line: str | None) -> tuple[int, dict | Reject]:
-    if line is None:
-        return 0, Reject("", "too_large", f"a line of more than {LINE_CHARS} characters")
+def _json_record(line: str | Reject) -> tuple[int, dict | Reject]:
+    if isinstance(line, Reject):
+        return 0, line
     try:
         return len(line), json_object(line)
     except BadItemError as error:

@@ -1,9 +1,14 @@
 """Compressed files: told by their first bytes, and unpacked to a temporary file where a reader must seek."""
 
 import contextlib
+import gzip
+import io
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
+
+import pyarrow as pa
 
 from curation.errors import BadItemError
 
@@ -15,7 +20,8 @@ MAGIC = (
 )
 UNPACKED_RATIO = 200  # assumption: text shrinks to a tenth, archives of it to no less than a 200th
 UNPACKED_BYTES = 64 << 20  # always allowed, for small archives that are mostly padding
-COPY_BYTES = 1 << 20
+CUT = (OSError, EOFError, zlib.error)  # what streams raise where they are damaged or cut
+PIECE_BYTES = 4096  # what is lost at most where a zstd stream is cut
 
 
 def packing(file: BinaryIO) -> str | None:
@@ -23,6 +29,17 @@ def packing(file: BinaryIO) -> str | None:
     magic = file.read(4)
     file.seek(0)
     return next((name for start, name in MAGIC if magic.startswith(start)), None)
+
+
+def unpacking(file: BinaryIO, packed: str) -> BinaryIO:
+    """What a compressed file holds, as a stream; OSError or EOFError where it is damaged or cut, after what is before.
+
+    To lose nothing that comes before, read it with `read1` in pieces of PIECE_BYTES.
+    """
+    if packed == "gzip":
+        return gzip.GzipFile(fileobj=file)
+    # Arrow's stream says where a file is cut; zstandard's ends as if all were well.
+    return io.BufferedReader(pa.CompressedInputStream(file, packed), PIECE_BYTES)
 
 
 def unpacked_limit(file: BinaryIO) -> int:
@@ -33,14 +50,14 @@ def unpacked_limit(file: BinaryIO) -> int:
 
 
 @contextlib.contextmanager
-def unpacked(stream: BinaryIO, limit: int) -> Iterator[BinaryIO]:
-    """A temporary file with all that a decompressing stream gives; BadItemError `too_large` above `limit` bytes.
+def unpacked(read: Callable[[int], bytes], limit: int) -> Iterator[BinaryIO]:
+    """A temporary file with all that `read` gives; BadItemError `too_large` above `limit` bytes.
 
     Where the stream fails the file ends, so that whoever reads it finds it cut, as it is.
     """
     with tempfile.TemporaryFile() as plain:
-        with contextlib.suppress(OSError, EOFError):
-            while data := stream.read(COPY_BYTES):
+        with contextlib.suppress(*CUT):
+            while data := read(PIECE_BYTES):
                 if plain.tell() + len(data) > limit:
                     raise BadItemError("too_large", f"unpacks to more than {limit} bytes")
                 plain.write(data)

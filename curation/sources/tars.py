@@ -31,12 +31,13 @@ from curation.sources.found import (
     until_broken,
 )
 from curation.sources.lines import json_object
-from curation.sources.packing import packing, unpacked, unpacked_limit
+from curation.sources.packing import CUT, packing, unpacked, unpacked_limit, unpacking
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 IMAGES = ("jpg", "jpeg", "png", "webp")  # in this order where a key has several
 CAPTION_KEYS = ("caption", "text", "TEXT")  # as written by img2dataset, and by LAION's and DataComp's tables
 TEXT_BYTES = 1 << 20  # the most that is read of a .txt; a longer .json is rejected
+LOOK_MEMBERS, LOOK_BYTES = 64, 4 << 20  # assumption: an image comes within twenty samples
 IS_URL = re.compile(WEB_URL)
 
 Entry = dict[str, Member]  # the members of one key by extension
@@ -62,6 +63,25 @@ def read(uri: str, images: ImageSink, *, caption_key: str | None = None) -> Iter
     return batches(_items(uri, images, (caption_key,) if caption_key else CAPTION_KEYS))
 
 
+def looks(uri: str) -> bool | None:
+    """Whether the first members of a tar include an image; null where the file cannot be read as one.
+
+    Tars of papers have the same suffixes but begin with texts.
+    """
+    try:
+        with fsspec.open(uri, "rb") as file:
+            packed = packing(file)
+            start = unpacking(file, packed).read(LOOK_BYTES) if packed else file
+            for number, member in enumerate(read_members(start)):
+                if _split(member.name)[1] in IMAGES:
+                    return True
+                if number == LOOK_MEMBERS:
+                    return False
+    except (*CUT, BadItemError):
+        return None
+    return False
+
+
 def _items(uri: str, images: ImageSink, caption_keys: tuple[str, ...]) -> Iterator[Found | Reject]:
     for item in until_broken(_samples(uri, caption_keys)):
         if isinstance(item, Reject):
@@ -76,8 +96,7 @@ def _samples(uri: str, caption_keys: tuple[str, ...]) -> Iterator[_Sample | Reje
         file = stack.enter_context(fsspec.open(uri, "rb"))
         packed, limit = packing(file), unpacked_limit(file)
         if packed:
-            stream = stack.enter_context(pa.CompressedInputStream(file, packed))
-            file = stack.enter_context(unpacked(stream, limit))
+            file = stack.enter_context(unpacked(unpacking(file, packed).read1, limit))
         keys, rejects, fault = _index(file)
         yield from rejects
         for key, entry in keys.items():
@@ -94,7 +113,7 @@ def _index(file: BinaryIO) -> tuple[dict[str, Entry], list[Reject], BadItemError
     keys: dict[str, Entry] = {}
     again: Counter[tuple[str, str]] = Counter()
     skipped: list[Member] = []
-    fault = None
+    fault = member = None
     try:
         for member in read_members(file, skipped):
             key, extension = _split(member.name)
@@ -104,6 +123,8 @@ def _index(file: BinaryIO) -> tuple[dict[str, Entry], list[Reject], BadItemError
                 keys.setdefault(key, {})[extension] = member
     except BadItemError as error:
         fault = error
+    if member and not keys:
+        fault = fault or BadItemError("no_samples", f"no image, .txt or .json in it, but {member.name}")
     rejects = [Reject(m.name, "not_a_file", m.kind) for m in skipped if _split(m.name)[1]]
     repeated: dict[str, int] = {}
     for (key, _), count in again.items():

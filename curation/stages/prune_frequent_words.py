@@ -58,6 +58,7 @@ def _scoring(counts: Any, t: float) -> Any:
         probabilities = word_probabilities(counts.value, t)
         for batch in batches:
             scores = word_frequency_scores(wfpp_words(batch.column("caption")), probabilities)
-            yield pa.RecordBatch.from_arrays([batch.column("uid"), scores], names=["uid", "word_score"])
+            columns = [batch.column("uid"), pa.array(scores, from_pandas=True)]
+            yield pa.RecordBatch.from_arrays(columns, names=["uid", "word_score"])
 
     return score

@@ -9,6 +9,7 @@ on when the same command is given again.
 """
 
 import json
+import logging
 import math
 import os
 import sys
@@ -160,7 +161,9 @@ def build_model(name: str, seed: int) -> tuple[Any, Any, dict[str, Any]]:
     torch.manual_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "open_clip_config.json").write_text(json.dumps(config), "utf-8")
+        logging.disable(logging.WARNING)  # open_clip warns that the weights are random
         model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+        logging.disable(logging.NOTSET)
         return model, open_clip.get_tokenizer(f"local-dir:{folder}"), config
 
 

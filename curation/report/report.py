@@ -1,0 +1,133 @@
+"""The report of a release: one HTML page that holds everything it shows and asks for nothing, not even a script."""
+
+import base64
+import hashlib
+import re
+from importlib import resources
+from typing import Any
+
+from curation.files import committing, join
+from curation.report.pairs import Pairs
+from curation.report.shown import bound_text, plain, public, value_text
+from curation.shards.manifest import Release
+
+SAMPLE = 50_000  # pairs whose captions and values are read; an assumption: shares are then good to half a percent
+REASONS = 20  # bars in the picture of drops; the table has all
+
+
+def report(out: str) -> dict[str, Any]:
+    """Write OUT/report.html: funnel, drops, distributions, words before and after, samples kept and dropped.
+
+    The same release gives the same bytes. What the store or the pool no longer has is left out of it.
+    """
+    page = _render(Release.open(out))
+    path = join(out, "report.html")
+    with committing(path) as file:
+        file.write(page.encode())
+    return {"report": path}
+
+
+def _render(release: Release) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    text = (resources.files("curation.report") / "page.html").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["count"] = "{:,}".format
+    page = environment.from_string(text).render(**_content(release))
+    # The one style sheet is allowed by its digest, so no other can get in.
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL).group(1)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return page.replace("STYLE_DIGEST", digest, 1)
+
+
+def _content(release: Release) -> dict[str, Any]:
+    from curation.report import charts
+    from curation.report.distributions import distributions
+    from curation.report.gallery import dropped_groups, kept_cards
+    from curation.report.words import entry_changes, word_changes
+
+    mark = release.mark
+    sample = Pairs.sample(release, SAMPLE)
+    pool, kept = mark["counts"]["pool"], mark["counts"]["kept"]
+    drops = _drops(mark)
+    top = sorted(drops, key=lambda d: -d["pairs"])[:REASONS]
+    return {
+        "recipe": mark["recipe"],
+        "recipe_text": mark["recipe_text"],
+        "pool_uri": public(mark["pool"]),
+        "store_uri": public(mark["store"]),
+        "keys": {"release": mark["key"], "pool": mark["pool_key"]},
+        "versions": mark["versions"],
+        "counts": {"pool": pool, "kept": kept, "dropped": pool - kept, "shards": mark["counts"]["shards"]},
+        "bytes": _size(sum(tar["bytes"] for tar in release.tars)),
+        "kept_share": charts.share(kept, pool),
+        "sampled": len(sample),
+        "funnel": charts.bars(_funnel(mark), pool),
+        "drops": drops,
+        "drops_picture": charts.bars([(f"{d['step']}: {d['reason']}", 0, d["pairs"]) for d in top], pool),
+        "distributions": distributions(sample),
+        "words": word_changes(sample),
+        "entries": entry_changes(sample),
+        "kept": kept_cards(release),
+        "dropped": dropped_groups(sample),
+        "steps": _steps(mark),
+        "signals": _signals(mark),
+    }
+
+
+def _funnel(mark: dict[str, Any]) -> list[tuple[str, int, int]]:
+    steps = [(s["name"], s["rows_out"], s["rows_in"] - s["rows_out"]) for s in mark["stages"]]
+    return [("pool", mark["counts"]["pool"], 0), *steps]
+
+
+def _drops(mark: dict[str, Any]) -> list[dict[str, Any]]:
+    from curation.report.charts import share
+
+    rows = []
+    for step in mark["stages"]:
+        for reason, n in sorted(step["drops"].items(), key=lambda item: (-item[1], item[0])):
+            shares = {"share": share(n, mark["counts"]["pool"]), "of_step": share(n, step["rows_in"])}
+            rows.append({"step": step["name"], "reason": plain(reason), "pairs": n} | shares)
+    return rows
+
+
+def _steps(mark: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": s["name"], "run": s["run"], "version": s["version"], "settings": _settings(s["settings"])}
+        for s in mark["stages"]
+    ]
+
+
+def _settings(settings: dict[str, Any]) -> list[str]:
+    """A line per setting; `out` is left out, so that equal releases in two folders have equal reports."""
+    keep = [f"{name}: {bound_text(bound)}" for name, bound in (settings.get("keep") or {}).items()]
+    rest = [f"{k} = {public(value_text(v))}" for k, v in settings.items() if k not in ("keep", "out")]
+    return keep + rest
+
+
+def _signals(mark: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for name, signal in sorted(mark["signals"].items()):
+        settings = [f"{k} = {public(value_text(v))}" for k, v in signal["settings"].items()]
+        models = [_model(model) for model in signal.get("models", {}).values()]
+        rows.append({"name": name, "settings": settings, "models": models, "stored": signal["stored"]})
+    return rows
+
+
+def _model(model: dict[str, Any]) -> str:
+    """Name and digest of the weights, and what else of the model's record is short."""
+    shown = [f"{k} {public(value_text(v))}" for k, v in sorted(model.items()) if isinstance(v, str | int | float)]
+    return ", ".join(shown)
+
+
+def _size(size: int) -> str:
+    """Bytes in the largest unit that leaves a number of at least 1.
+
+    >>> _size(999), _size(20_971_520)
+    ('999 B', '21.0 MB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.1f} {unit}" if unit != "B" else f"{size} B"
+        size /= 1000
+    return f"{size:,.1f} TB"
