@@ -3,8 +3,9 @@
 Heavy modules are imported by the subcommand that needs them, so that `curate --help` answers at once.
 """
 
+import ast
 import importlib
-import inspect
+import importlib.util
 import sys
 from collections.abc import Callable
 
@@ -19,7 +20,7 @@ COMMANDS = {
     "score": ("curation.score", "score"),
     "why": ("curation.explain", "why"),
     "compare": ("curation.explain", "compare"),
-    "verify": ("curation.shards.verify", "verify_command"),
+    "verify": ("curation.shards.verify", "verify_release"),
     "report": ("curation.report.report", "report"),
     "train": ("curation.trainer.train", "train"),
     "evaluate": ("curation.trainer.evaluate", "evaluate"),
@@ -56,7 +57,11 @@ def main(argv: list[str] | None = None) -> None:
 
 def _overview() -> str:
     lines = ["usage: curate COMMAND ...    (curate COMMAND --help says more)", ""]
-    for name in COMMANDS:
-        first = (inspect.getdoc(command(name)) or "").split("\n")[0]
-        lines.append(f"  {name:10} {first}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  {name:10} {_first_line(*COMMANDS[name])}" for name in COMMANDS)])
+
+
+def _first_line(module: str, function: str) -> str:
+    """The first line of a docstring, read from the source: importing all commands would load torch and Spark."""
+    source = importlib.util.find_spec(module).loader.get_source(module)
+    found = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == function)
+    return (ast.get_docstring(found) or "").split("\n")[0]

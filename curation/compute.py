@@ -124,7 +124,7 @@ def _compute_image(rows: pa.Table, nodes: list[Node]) -> list[tuple[pa.Array, pa
         return _compute_columns("image", rows, nodes)
     pieces: list[list[pa.Array]] = [[] for _ in nodes]
     errors: list[str | None] = []
-    for part, batch in batches(rows["image"].to_pylist()):
+    for part, batch in batches(rows["image"].to_pylist(), small="pixels" not in needs):
         here = {name: column[part] for name, column in given.items()}
         here["encoded"] = pa.array(batch.encoded, pa.binary())
         here |= {"pixels": batch.pixels} if "pixels" in needs else {}

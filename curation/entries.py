@@ -47,17 +47,21 @@ def load_entries(name_or_path: str = "wordnet30") -> list[str]:
 def _read(path: str) -> list:
     try:
         with fsspec.open(path, "rb") as file:
-            if path.endswith(".parquet"):
-                table = pq.read_table(file)
-                if "entry" not in table.column_names:
-                    raise SchemaError(f"{path}: no column 'entry'; found {table.column_names}")
-                return table.column("entry").to_pylist()
             data = file.read()
     except FileNotFoundError as error:
         raise RecipeError(f"entries: no file {path}; wanted an entry list") from error
+    if path.endswith(".parquet"):
+        return _parquet(path, data)
     if path.endswith(".json"):
         return _json(path, data)
     return _lines(gzip.decompress(data) if path.endswith(".gz") else data)
+
+
+def _parquet(path: str, data: bytes) -> list:
+    table = pq.read_table(pa.BufferReader(data))
+    if "entry" not in table.column_names:
+        raise SchemaError(f"{path}: no column 'entry'; found {table.column_names}")
+    return table.column("entry").to_pylist()
 
 
 def _packaged() -> Traversable:

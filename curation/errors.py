@@ -67,4 +67,4 @@ class BadItemError(CurationError):
 
 def unknown(what: str, names: Iterable[str], known: Iterable[str], where: str) -> RecipeError:
     """A RecipeError that names what is unknown, where, and what exists."""
-    return RecipeError(f"{where}: no {what} {sorted(names)}; known: {sorted(known)}")
+    return RecipeError(f"{where}: no {what} {sorted(set(names))}; known: {sorted(set(known))}")

@@ -82,7 +82,7 @@ def _steps(pair: Pairs) -> list[str]:
             break
         row = _row(pair.stage_rows(number))
         ended = pair.verdicts["drop_stage"][0].as_py() == step["name"]
-        detail = _added(row) + _signals(pair, number)
+        detail = _added(row, ended) + _signals(pair, number)
         if not row:
             detail.append("(its table is not in the store any more)")
         if ended:
@@ -95,12 +95,16 @@ def _title(step: dict[str, Any]) -> str:
     return step["name"] if step["name"] == step["run"] else f"{step['name']} ({step['run']})"
 
 
-def _added(row: dict[str, Any]) -> list[str]:
-    return [_shown(k, v) for k, v in row.items() if k not in ("uid", *VERDICT.names) and v is not None]
+def _added(row: dict[str, Any], ended: bool) -> list[str]:
+    """The columns that the step added, but for a text that it left as it was and the shard of a pair not written."""
+    same = [k for k in row if f"{k}_raw" in row and row[k] == row[f"{k}_raw"]]
+    out = ["uid", *VERDICT.names, *same, *(f"{k}_raw" for k in same), *(["shard"] if ended else [])]
+    return [_shown(k, v) for k, v in row.items() if k not in out and v is not None]
 
 
 def _shown(name: str, value: Any) -> str:
-    return f"{name} {_quoted(value) if 'caption' in name and isinstance(value, str) else value_text(value)}"
+    is_text = isinstance(value, str) and name.startswith("caption") and name != "caption_language"
+    return f"{name} {_quoted(value) if is_text else value_text(value)}"
 
 
 def _signals(pair: Pairs, number: int) -> list[str]:

@@ -35,6 +35,14 @@ def threads() -> int:
     return int(os.environ.get("CURATION_THREADS") or os.cpu_count() or 1)
 
 
+def threaded(function: Callable, items: Sequence) -> list:
+    """The function's results in order, on `threads()` threads: decoding and resizing release the lock."""
+    if threads() == 1 or len(items) < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(threads()) as pool:
+        return list(pool.map(function, items))
+
+
 def read_pointers(pointers: Iterable[dict | None], limit_bytes: int = LIMITS.bytes) -> Iterator[bytes | BadItemError]:
     """The bytes each pointer names, in order, or as a value the BadItemError of that item alone.
 
@@ -134,7 +142,7 @@ class ImageBatch:
             else:
                 wanted.append(i)
         self.decodes += len(wanted)
-        for i, pixels in zip(wanted, _map(lambda i: self._try(decoder, i), wanted)):
+        for i, pixels in zip(wanted, threaded(lambda i: self._try(decoder, i), wanted)):
             found[i] = pixels
         return found
 
@@ -148,30 +156,24 @@ class ImageBatch:
             return None
 
 
-def _map(function: Callable, items: list) -> list:
-    """The function's results in order; threads help because the decoders release the interpreter's lock."""
-    if threads() == 1 or len(items) < 2:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(threads()) as pool:
-        return list(pool.map(function, items))
-
-
 def batches(
     pointers: Sequence[dict | None],
     *,
     max_images: int = 64,
     max_pixels: int = 64 << 20,
     max_bytes: int = MAX_BATCH_BYTES,
+    small: bool = False,
 ) -> Iterator[tuple[slice, ImageBatch]]:
     """(slice of `pointers`, its ImageBatch), in order, covering every pointer once.
 
-    A batch holds at most `max_images` pictures, `max_pixels` pixels at full resolution and `max_bytes` encoded bytes;
-    a picture that alone exceeds one of them is a batch of its own. Empty pointers give no batch.
+    A batch holds at most `max_images` pictures, `max_pixels` pixels and `max_bytes` encoded bytes; a picture that alone
+    exceeds one of them is a batch of its own. Pixels count at full resolution, with `small` as `pixels_small` has
+    them: fuller batches for whoever reads no others. Empty pointers give no batch.
     """
     items: list[bytes | BadItemError] = []
     start = pixels = size = 0
     for item in read_pointers(pointers):
-        more_pixels, more_bytes = _cost(item)
+        more_pixels, more_bytes = _cost(item, small)
         full = len(items) == max_images or pixels + more_pixels > max_pixels or size + more_bytes > max_bytes
         if items and full:
             yield slice(start, start + len(items)), ImageBatch(items)
@@ -182,11 +184,11 @@ def batches(
         yield slice(start, start + len(items)), ImageBatch(items)
 
 
-def _cost(item: bytes | BadItemError) -> tuple[int, int]:
+def _cost(item: bytes | BadItemError, small: bool) -> tuple[int, int]:
     if isinstance(item, BadItemError):
         return 0, 0
     try:
         found = header(item)
     except BadItemError:
         return 0, len(item)
-    return found.width * found.height, len(item)
+    return found.width * found.height // (small_scale(found) ** 2 if small else 1), len(item)

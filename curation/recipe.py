@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from curation.bounds import Bound
 from curation.errors import RecipeError, unknown
 from curation.graph import Graph
-from curation.schema import PAIRS
+from curation.schema import PAIRS, VERDICT
 from curation.stage import StageSpec
 
 POOL = "pool"
@@ -158,7 +158,7 @@ def check_settings(spec: StageSpec, given: dict[str, Any], where: str) -> dict[s
 
 def _check_columns(step: Step, before: list[Step], graph: Graph, where: str) -> None:
     """Every column that the stage reads of its pairs must be a pool column, an earlier stage's, or a signal."""
-    made = {c.name for s in before for c in s.spec.output}
+    made = {c.name for s in before for c in s.spec.output if c not in VERDICT.columns}
     known = {*PAIRS.names, *made, *graph.functions, *graph.aliases}
     for table, name in zip(step.spec.reads, step.on):
         if "." in name:

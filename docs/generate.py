@@ -54,10 +54,11 @@ def recipes() -> Iterator[str]:
 
 def commands() -> Iterator[str]:
     """The page of commands."""
-    yield "# Commands\n\nThe result is one JSON line on stdout; progress and errors go to stderr. Exit status 2: a wrong\n"
-    yield "recipe, flag or argument, before any work; 1: a failure; 0: done.\n"
+    yield "# Commands\n\nThe result is one JSON line on stdout; progress and errors go to stderr. Exit status 2: a"
+    yield "wrong recipe, flag or argument, before any work; 1: a failure; 0: done.\n"
     for name in COMMANDS:
-        yield f"## curate {name}\n\n```text\n{parser_for(command(name), f'curate {name}').format_help().rstrip()}\n```\n"
+        text = parser_for(command(name), f"curate {name}").format_help().rstrip()
+        yield f"## curate {name}\n\n```text\n{text}\n```\n"
 
 
 def tables() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""spark-submit --py-files dist/curation.zip jobs/balance_entries.py --pairs POOL|TABLE --entry-counts TABLE [settings, see --help]"""
+"""spark-submit --py-files dist/curation.zip jobs/balance_entries.py --pairs TABLE --entry-counts TABLE [--t N ...]"""
 
 from curation.job import main
 from curation.stages import STAGES

@@ -71,9 +71,9 @@ def main() -> int:
     work.mkdir(parents=True, exist_ok=True)
     try:
         summary = curate(make_inputs(work, flags.debs, flags.stamp_captions), work)
-    except CurationError as error:
+    except (CurationError, fetch.FetchError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return error.exit_code
+        return 1
     say(f"release   {work / 'release'}")
     say(f"report    {work / 'release' / 'report.html'}")
     say(f"model     {work / 'run'}")

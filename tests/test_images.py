@@ -187,6 +187,13 @@ def test_batches_cover_everything_once_within_their_bounds(
     assert at == len(pointers)
 
 
+def test_small_pictures_fill_a_batch(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a").write_bytes(saved(2000, 1000))
+    pointers = [pointer(tmp_path / "a")] * 8
+    assert [len(b) for _, b in batches(pointers, max_pixels=2_000_000)] == [1] * 8
+    assert [len(b) for _, b in batches(pointers, max_pixels=2_000_000, small=True)] == [4, 4]
+
+
 def test_an_empty_batch_is_empty() -> None:
     batch = ImageBatch([])
     assert (batch.pixels, batch.pixels_small, batch.errors, len(batch)) == ([], [], [], 0)

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 
 # Characters that no fix of ftfy 6.3 touches in any company of each other (a test proves it on random strings of them):
 # printable ASCII but &, and letters that are in NFC and take part in no mojibake that ftfy knows. Left out, hence
-# repaired where need be: accented capitals, œ, currency, quotes, marks such as ©, anything that combines.
-_LATIN = "".join(c for c in map(chr, range(0xDF, 0x180)) if c.islower() and c not in "œŉſ")
+# repaired where need be: accented capitals, œ and ĳ, currency, quotes, marks such as ©, anything that combines.
+_LATIN = "".join(c for c in map(chr, range(0xDF, 0x180)) if c.islower() and c not in "œĳŉſ")
 UNCHANGEABLE = (
     " -%'-~"
     + _LATIN

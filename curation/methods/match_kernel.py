@@ -7,9 +7,8 @@ Entries are a trie over tokens, laid out so that a token or an edge costs one ca
     seen    4 bits a slot of `edges`: most edges that a caption asks for do not exist, and this says so from the L2
             cache (measured: 1.5 times the captions per second at 500,000 entries)
 
-The first two are open-addressing tables. A slot number is also an identity: tokens are known by their slot; a trie
-node by the slot of its first token or, deeper, by the number of token slots plus the slot of its edge. `info` holds
-the entry id plus one (0: no entry ends here) and the flags below.
+The first two are open-addressing tables. A token is known by its slot; a trie node by the slot of its first token or,
+deeper, by the number of token slots plus the slot of its edge. `info` holds flags and the entry id plus one, or 0.
 
 No match is a matter of probability: an edge's key *is* node and token; `state` and `tail` together determine a token
 of fewer than 16 bytes (mixing is a bijection), and the bytes of longer ones are compared.
@@ -25,15 +24,13 @@ PART, BLANK, MARK = 0, 1, 2  # what a byte of a caption is to the tokeniser
 ID = 0xFFFFFFFF  # the bits of `info` that hold an entry id plus one
 MORE = 1 << 32  # longer entries go on from this node
 INNER = 1 << 33  # on tokens: some entry holds it after its first place
-AGAIN = 1 << 34  # further entries have the same text: follow `same`
 EXACT = 16  # a token of fewer bytes is determined by state and tail
 MIX = -7046029254386353131  # 2^64 / golden ratio as int64, odd, so multiplying is a bijection (Knuth, TAOCP 6.4)
 ROWS = 64  # tokens cut before they are looked up, so that the look-ups wait for memory together, not in turn
 STATE, TAIL, START, STOP = 0, 1, 2, 3  # columns of `rows`; a look-up replaces the state by the slot
 
-# words, starts: bytes and offsets of the vocabulary; same: per entry id, the next one with the same text or -1;
-# kind: per byte, what it is; depth: tokens of the longest entry; room: the most ids that one token can add
-Tables = namedtuple("Tables", "tokens words starts edges seen same kind depth room")
+# words, starts: bytes and offsets of the vocabulary; kind: per byte, what it is; depth: tokens of the longest entry
+Tables = namedtuple("Tables", "tokens words starts edges seen kind depth")
 
 
 @compiled
@@ -41,12 +38,6 @@ def fold(state, word):
     """A bijection of `word` for a given `state`, and of `state` for a given `word`."""
     value = (state ^ word) * MIX
     return value ^ ((value >> 32) & ID)
-
-
-@compiled
-def tail_of(word, size):
-    """The last bytes of a token with its size; never 0, which marks a free slot."""
-    return (word << 8) | (min(size, 254) + 1)
 
 
 @compiled
@@ -73,12 +64,6 @@ def token_slot(row, text, tokens, words, starts):
                 return slot
         slot = (slot + 1) & last
     return -1 - slot
-
-
-@compiled
-def edge_key(node, token):
-    """The key of an edge, never 0."""
-    return ((node + 1) << 32) | token
 
 
 @compiled
@@ -117,29 +102,18 @@ def fill_tokens(tokens, words, starts, kind):
 
 @compiled
 def fill_edges(ids, offsets, t):
-    """Enter every entry, ids[offsets[n]:offsets[n + 1]] being the token slots of entry n, into the trie."""
+    """Enter every entry (distinct), ids[offsets[n]:offsets[n + 1]] being the token slots of entry n, into the trie."""
     capacity = t.tokens.size // 4
-    for number in range(offsets.size - 2, -1, -1):  # downwards, so that `same` leads upwards
+    for number in range(offsets.size - 1):
         node = ids[offsets[number]]
+        table, place = t.tokens, 4 * node + 2
         for k in range(offsets[number] + 1, offsets[number + 1]):
-            set_flag(node, MORE, t)
-            set_flag(ids[k], INNER, t)
-            node = capacity + add_edge(edge_key(node, ids[k]), t)
-        table, place = (t.tokens, 4 * node + 2) if node < capacity else (t.edges, 2 * (node - capacity) + 1)
-        t.same[number] = (table[place] & ID) - 1
-        if table[place] & ID:
-            table[place] |= AGAIN
-        table[place] = (table[place] & ~ID) | (number + 1)
-
-
-@compiled
-def set_flag(node, flag, t):
-    """Set `flag` in the info of a node."""
-    capacity = t.tokens.size // 4
-    if node < capacity:
-        t.tokens[4 * node + 2] |= flag
-    else:
-        t.edges[2 * (node - capacity) + 1] |= flag
+            table[place] |= MORE
+            t.tokens[4 * ids[k] + 2] |= INNER
+            slot = add_edge(((node + 1) << 32) | ids[k], t)
+            table, place = t.edges, 2 * slot + 1
+            node = capacity + slot
+        table[place] |= number + 1
 
 
 @compiled
@@ -165,7 +139,8 @@ def put(rows, count, state, tail, start, stop):
 def cut(text, low, high, kind, rows):
     """Write the next tokens of text[low:high] into `rows`; returns (how many, where to go on, past `high` at the end).
 
-    A token ends at each blank and around each mark, so adjacent ones have an empty token between them.
+    A token ends at each blank and around each mark, so adjacent ones have an empty token between them. A tail is the
+    last bytes with the size, never 0, which marks a free slot.
     """
     state, word, start, count = 0, 0, low, 0
     for k in range(low, high + 1):
@@ -175,9 +150,9 @@ def cut(text, low, high, kind, rows):
             if (k - start) & 7 == 7:
                 state, word = fold(state, word), 0
             continue
-        count = put(rows, count, state, tail_of(word, k - start), start, k)
+        count = put(rows, count, state, (word << 8) | (min(k - start, 254) + 1), start, k)
         if byte >= 0 and kind[byte] == MARK:
-            count = put(rows, count, 0, tail_of(byte, 1), k, k + 1)
+            count = put(rows, count, 0, (byte << 8) | 2, k, k + 1)
         state, word, start = 0, 0, k + 1
         if count > rows.shape[0] - 2:
             return count, start
@@ -185,17 +160,11 @@ def cut(text, low, high, kind, rows):
 
 
 @compiled
-def emit(info, same, out, total):
-    """Write the entries that end at the node of `info`; returns the new total."""
-    number = (info & ID) - 1
-    if number < 0:
-        return total
-    out[total] = number
-    total += 1
-    while info & AGAIN and same[number] >= 0:
-        number = same[number]
-        out[total] = number
-        total += 1
+def emit(info, out, total):
+    """Write the entry that ends at the node of `info`, if any; returns the new total."""
+    if info & ID:
+        out[total] = (info & ID) - 1
+        return total + 1
     return total
 
 
@@ -204,13 +173,13 @@ def extend(token, nodes, count, t, out, total):
     """Follow the edges by `token` from the `count` open `nodes`; returns (how many are open then, total)."""
     kept = 0
     for k in range(count):
-        key = edge_key(nodes[k], token)
+        key = ((nodes[k] + 1) << 32) | token
         bit = edge_bit(key, t.seen)
         slot = edge_slot(key, t.edges) if (t.seen[bit >> 6] >> (bit & 63)) & 1 else -1
         if slot < 0:
             continue
         info = t.edges[2 * slot + 1]
-        total = emit(info, t.same, out, total)
+        total = emit(info, out, total)
         if info & MORE:
             nodes[kept] = t.tokens.size // 4 + slot
             kept += 1
@@ -224,8 +193,8 @@ def match_one(text, low, high, scratch, t, out, total):
     open_nodes = 0
     while low <= high:
         count, low = cut(text, low, high, t.kind, rows)
-        if total + count * t.room > out.size:
-            grown = np.empty(2 * out.size + count * t.room, np.int32)
+        if total + count * (t.depth + 1) > out.size:
+            grown = np.empty(2 * out.size + count * (t.depth + 1), np.int32)
             grown[:total] = out[:total]
             out = grown
         for k in range(count):
@@ -234,7 +203,7 @@ def match_one(text, low, high, scratch, t, out, total):
             token = rows[k, STATE]
             info = t.tokens[4 * token + 2] if token >= 0 else 0
             open_nodes, total = extend(token, nodes, open_nodes if info & INNER else 0, t, out, total)
-            total = emit(info, t.same, out, total)
+            total = emit(info, out, total)
             if info & MORE:
                 nodes[open_nodes] = token
                 open_nodes += 1

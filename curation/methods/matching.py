@@ -42,7 +42,13 @@ class Matcher:
         if strings.null_count:
             raise SchemaError(f"entries: {strings.null_count} of {len(strings)} are null, wanted strings")
         self.mode = mode
-        self._tables = _tables(strings)
+        distinct = strings.dictionary_encode()
+        self._tables = _tables(distinct.dictionary)
+        self._repeats: list[list[int]] = []  # all ids of each distinct entry, if any is given twice
+        if len(distinct.dictionary) < len(strings):
+            self._repeats = [[] for _ in distinct.dictionary]
+            for number, place in enumerate(distinct.indices.to_pylist()):
+                self._repeats[place].append(number)
 
     def match(self, captions: pa.Array | pa.ChunkedArray) -> pa.ListArray:
         """Ids of the entries in each caption: list<int32>, ascending, each once; null and no match give an empty list.
@@ -55,7 +61,11 @@ class Matcher:
         text, offsets = string_buffers(captions)
         valid = np.asarray(pc.is_valid(captions))
         ends, ids = match_all(text, offsets, valid, self._tables)
-        return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), pa.array(ids))
+        found = pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), pa.array(ids))
+        if not self._repeats:
+            return found
+        rows = [sorted(number for place in row for number in self._repeats[place]) for row in found.to_pylist()]
+        return pa.array(rows, found.type)
 
 
 def string_buffers(strings: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,17 +96,14 @@ def _tables(entries: pa.Array) -> tuple:
     slots = fill_tokens(tokens, words, starts, np.zeros(256, np.uint8))
     ids, offsets = slots[np.asarray(vocabulary.indices)], np.asarray(split.offsets)
     edges = _slots(len(ids) - len(entries))
-    depth = int(np.diff(offsets).max(initial=0))
     tables = Tables(
         tokens=tokens,
         words=words,
         starts=starts,
         edges=np.zeros(2 * edges, np.int64),
         seen=np.zeros(4 * edges // 64, np.int64),
-        same=np.full(len(entries), -1, np.int64),
         kind=_byte_kinds(),
-        depth=depth,
-        room=(depth + 1) * (pc.max(pc.value_counts(entries).field("counts")).as_py() or 1),
+        depth=int(np.diff(offsets).max(initial=0)),
     )
     fill_edges(ids, offsets, tables)
     return tables

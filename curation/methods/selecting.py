@@ -28,9 +28,7 @@ def top_share(scores: Sequence[float | None] | np.ndarray | pa.Array, f: float, 
         raise unknown("rule", [rule], get_args(Rule), "top_share")
     if not 0 <= f <= 1:
         raise RecipeError(f"top_share: f is {f}, wanted a share in [0, 1]")
-    if isinstance(scores, pa.Array | pa.ChunkedArray):
-        scores = scores.to_numpy()
-    scores = np.array(scores, np.float64)  # None becomes NaN
+    scores = np.array(scores, np.float64)  # None and null become NaN
     order = np.argsort(-scores, kind="stable")[: np.count_nonzero(~np.isnan(scores))]  # NaN sorts last
     count = int(len(order) * f)
     if rule == "exact":

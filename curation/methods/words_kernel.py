@@ -61,14 +61,15 @@ def cut_words(text, offsets):
     for k in range(offsets.size - 1):
         low = offsets[k]
         while low < offsets[k + 1]:
-            stop = low + 1
-            if kind_of(text[low]) != SPACE:
-                stop = word_end(text, low, offsets[k + 1])
-                for at in range(low, stop):
-                    out[total + at - low] = lower(text[at])
-                total += stop - low
-                words += 1
-                ends[words] = total
+            if kind_of(text[low]) == SPACE:
+                low += 1
+                continue
+            stop = word_end(text, low, offsets[k + 1])
+            for at in range(low, stop):
+                out[total + at - low] = lower(text[at])
+            total += stop - low
+            words += 1
+            ends[words] = total
             low = stop
         lists[k + 1] = words
     return lists, ends[: words + 1], out[:total]

@@ -8,7 +8,6 @@ its picture or caption, the weights, the device type and the library versions.
 import json
 import pickle
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib.resources import as_file
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from curation.errors import MissingModelError, RecipeError
-from curation.images import threads
+from curation.images import threaded, threads
 from curation.models.clip_source import ModelSource, digest, ensure_torchvision, resolve
 
 __all__ = ["Clip", "ModelSource", "digest", "ensure_torchvision", "load", "resolve"]
@@ -183,7 +182,7 @@ class Clip:
             return rows / np.sqrt((rows * rows).sum(axis=1, keepdims=True))
 
     def _pixels(self, images: Sequence[np.ndarray]) -> Any:
-        """uint8 (n, height, width, 3): resized and cropped; threads help because Pillow releases the lock."""
+        """uint8 (n, height, width, 3): resized and cropped."""
         import torch
 
         *geometry, _, _ = self.preprocess.transforms  # to a tensor, normalise: see _forward
@@ -194,8 +193,7 @@ class Clip:
                 picture = step(picture)
             return np.asarray(picture)
 
-        with ThreadPoolExecutor(threads()) as pool:
-            return torch.from_numpy(np.stack(list(pool.map(fit, images))))
+        return torch.from_numpy(np.stack(threaded(fit, images)))
 
     def _encode_text(self, tokens: Any) -> Any:
         """open_clip's encode_text on fewer tokens than the context; the same arithmetic without what has no effect."""

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
+from matplotlib import ticker
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -23,6 +25,7 @@ DARK = {INK: "#e4e7eb", SOFT: "#9aa5b1", LINE: "#3e4c59", KEPT: "#6aa9d8", DROPP
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif"
 PIXEL = 0.01  # inches; a figure of 100 px is 72 points wide and shown at 100 px
 ROW = 26  # px per bar
+LETTER = 7  # px, of a letter of a label: wide ones, so that none is cut off
 UNSAID = ("Date", "Creator", "Format", "Type")  # metadata that would tell one writing from another
 BINS = 40
 TAILS = (0.5, 99.5)  # percentiles: what lies further out is counted but not drawn
@@ -71,13 +74,14 @@ def _label(text: str) -> str:
     return cut(plain(text), 46)
 
 
-def bars(rows: Sequence[tuple[str, int, int]], total: int, *, width: int = 1060, margin: int = 290) -> str:
+def bars(rows: Sequence[tuple[str, int, int]], total: int, *, width: int = 1060) -> str:
     """Horizontal bars, one per (label, kept, dropped), kept first; beside them the count, its share of `total`, and
     what was dropped of it.
     """
     height = ROW * max(1, len(rows)) + 8
+    margin = 16 + LETTER * max((len(_label(label)) for label, _, _ in rows), default=0)
     three = any(kept and dropped for _, kept, dropped in rows)
-    right = 250 if three else 160
+    right = 245 if three else 155
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure(width, height)
         axes.set_position((margin / width, 0, (width - margin - right) / width, 1))
@@ -129,14 +133,15 @@ def histogram(values: np.ndarray, passed: np.ndarray, lines: Sequence[float], wh
         parts = [values[inside & passed], values[inside & ~passed]]
         axes.hist(parts, bins=edges, stacked=True, histtype="stepfilled", color=[KEPT, DROPPED])
         for line in near:
-            axes.axvline(line, color=INK, linewidth=1, linestyle=(0, (3, 2)))
+            axes.axvline(line, color=INK, linewidth=1, linestyle=(0, (3, 2)), clip_on=False)
         axes.set_xscale("log" if log else "linear")
         axes.set_xlim(edges[0], edges[-1])
-        axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(3, integer=True))
-        axes.yaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,.0f}"))
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(3, integer=True))
+        axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
         if log:
-            axes.xaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,g}"))
-            axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+            _label_logarithms(axes.xaxis)
+        elif whole:
+            axes.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
         axes.tick_params(length=3)
         return _uri(figure), int((~inside).sum())
 
@@ -149,6 +154,12 @@ def _edges(low: float, high: float, log: bool, whole: bool) -> np.ndarray:
         step = max(1, -(-int(high - low + 1) // BINS))
         return np.arange(np.floor(low), high + step + 1, step) - 0.5
     return np.linspace(low, high if high > low else low + 1, BINS + 1)
+
+
+def _label_logarithms(axis: Axis) -> None:
+    """Whole decades in full, and steps between them where there is hardly one decade."""
+    axis.set_major_formatter(ticker.StrMethodFormatter("{x:,.15g}"))
+    axis.set_minor_formatter(ticker.LogFormatter(minor_thresholds=(1.2, 0.5)))
 
 
 def curves(before: np.ndarray, after: np.ndarray, limit: float | None) -> str:
@@ -166,8 +177,7 @@ def curves(before: np.ndarray, after: np.ndarray, limit: float | None) -> str:
         axes.set_xscale("log")
         axes.set_yscale("log")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,.15g}"))
-            axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+            _label_logarithms(axis)
         axes.set_xlabel("rank of the entry")
         axes.tick_params(which="both", length=3)
         return _uri(figure)

@@ -92,7 +92,7 @@ def _last_dropped(sample: Pairs, step: dict[str, Any], name: str) -> float | Non
 def _names(values: list[Any], wanted: list[Any]) -> dict[str, Any]:
     ordered = sorted(Counter(values).items(), key=lambda item: (-item[1], str(item[0])))
     rows = [(plain(str(value)), *((n, 0) if _among(value, wanted) else (0, n))) for value, n in ordered]
-    picture = bars(rows[:TOP_VALUES], len(values), width=520, margin=120)
+    picture = bars(rows[:TOP_VALUES], len(values), width=520)
     failed = sum(dropped for _, _, dropped in rows)
     return {"picture": picture, "failed": failed, "others": max(0, len(rows) - TOP_VALUES)}
 

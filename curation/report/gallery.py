@@ -18,7 +18,7 @@ from curation.schema import SAMPLES
 from curation.shards.manifest import Release
 from curation.tables import read_arrow
 
-KEPT = 24  # kept samples shown, and dropped ones, where there are no more reasons than that
+CARDS = 24  # kept samples shown, and dropped ones; more of these only where there are more reasons
 PER_REASON = 4  # dropped samples of one reason
 SIDE = 160  # px, of the longer side of a small picture
 QUALITY = 80  # of its JPEG; an assumption: about 5 KB a picture
@@ -41,6 +41,7 @@ def _card(row: dict[str, Any], encoded: bytes | BadItemError) -> dict[str, Any]:
         "caption": cut(plain(row["caption"] or "")),
         "link": web_link(row.get("url")) or web_link(row.get("document")),
         "source": plain(row.get("source") or ""),
+        "detail": "",
         "picture": None,
         "broken": None,
     }
@@ -52,7 +53,7 @@ def _card(row: dict[str, Any], encoded: bytes | BadItemError) -> dict[str, Any]:
 
 def kept_cards(release: Release) -> list[dict[str, Any]]:
     """Up to 24 kept samples of smallest uid: pictures and captions as in the shards, from the pool where none are."""
-    found = first_rows(release.out, release.mark["subset"], ["uid"], KEPT, pc.field("keep"))
+    found = first_rows(release.out, release.mark["subset"], ["uid"], CARDS, pc.field("keep"))
     pairs = Pairs.of(release, found["uid"].to_pylist() if found is not None else [])
     if not release.tars:
         rows = _pool_cards(pairs)
@@ -90,19 +91,23 @@ def dropped_groups(sample: Pairs) -> list[dict[str, Any]]:
     """Per step and reason, in the recipe's order: how many were dropped, and up to 4 of them of smallest uid."""
     stages = sample.release.mark["stages"]
     reasons = [(n, reason, count) for n, s in enumerate(stages) for reason, count in s["drops"].items() if count]
-    each = max(1, min(PER_REASON, KEPT // max(1, len(reasons))))
     groups = []
-    for number, reason, count in reasons:
-        rows = _examples(sample, number, reason, each)
+    for place, (number, reason, count) in enumerate(reasons):
+        share = CARDS // len(reasons) + (place < CARDS % len(reasons))
+        rows = _examples(sample, number, reason, max(1, min(PER_REASON, share)))
         pairs = Pairs.of(sample.release, [row["uid"] for row in rows])
         values = {row["uid"]: row["drop_value"] for row in rows}
-        cards = [card | {"detail": _value(reason, values[card["uid"]])} for card in _pool_cards(pairs)]
+        cards = [card | {"detail": _value(values[card["uid"]])} for card in _pool_cards(pairs)]
         groups.append({"step": stages[number]["name"], "reason": plain(reason), "count": count, "cards": cards})
     return groups
 
 
-def _value(reason: str, value: str | None) -> str:
-    return plain(reason) + ("" if value is None else f": {cut(public(value), 120)}")
+def _value(value: str | None) -> str:
+    """What failed the bound, a number with fewer digits than Spark writes."""
+    try:
+        return f"value: {float(value):.6g}" if value else ""
+    except ValueError:
+        return f"value: {cut(public(value), 120)}"
 
 
 def _examples(sample: Pairs, number: int, reason: str, limit: int) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ def _render(release: Release) -> str:
 
     text = (resources.files("curation.report") / "page.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["count"] = "{:,}".format
+    environment.filters["thousands"] = "{:,}".format
     page = environment.from_string(text).render(**_content(release))
     # The one style sheet is allowed by its digest, so no other can get in.
     style = re.search(r"<style>(.*?)</style>", page, re.DOTALL).group(1)
@@ -54,6 +54,7 @@ def _content(release: Release) -> dict[str, Any]:
     return {
         "recipe": mark["recipe"],
         "recipe_text": mark["recipe_text"],
+        "subtitle": _subtitle(mark["recipe_text"]),
         "pool_uri": public(mark["pool"]),
         "store_uri": public(mark["store"]),
         "keys": {"release": mark["key"], "pool": mark["pool_key"]},
@@ -73,6 +74,12 @@ def _content(release: Release) -> dict[str, Any]:
         "steps": _steps(mark),
         "signals": _signals(mark),
     }
+
+
+def _subtitle(recipe_text: str) -> str:
+    """The comment with which a recipe begins, empty where there is none."""
+    first = recipe_text.partition("\n")[0]
+    return first.lstrip("# ") if first.startswith("#") else ""
 
 
 def _funnel(mark: dict[str, Any]) -> list[tuple[str, int, int]]:

@@ -17,6 +17,8 @@ from curation.report.shown import cut, plain
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 SHOWN = 14  # words in each of the two tables
+FEWEST = 5  # uses of a word on one side; an assumption: below that a share is noise
+LEAST = 0.005  # change per 1,000 words that is still shown: less would read as 0.00
 ENTRIES = 12  # entries in the table
 
 
@@ -39,10 +41,11 @@ def word_changes(sample: Pairs) -> dict[str, Any] | None:
     rows = [
         {"word": cut(word, 40), "before": 1000 * before[word] / total, "after": 1000 * after[word] / total_after}
         for word in before.keys() | after.keys()
+        if before[word] >= FEWEST or after[word] >= FEWEST
     ]
-    rows = sorted(rows, key=lambda r: (r["before"] - r["after"], r["word"]))
-    more = [r for r in rows[:SHOWN] if r["after"] > r["before"]]
-    less = [r for r in reversed(rows[-SHOWN:]) if r["after"] < r["before"]]
+    rows.sort(key=lambda r: (r["before"] - r["after"], r["word"]))
+    more = [r for r in rows[:SHOWN] if r["after"] - r["before"] >= LEAST]
+    less = [r for r in reversed(rows[-SHOWN:]) if r["before"] - r["after"] >= LEAST]
     return {"more": more, "less": less, "words": total, "words_after": total_after}
 
 

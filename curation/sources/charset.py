@@ -29,7 +29,10 @@ WIDER = {
     # A page cannot declare UTF-16 in bytes that are read as ASCII.
     **dict.fromkeys(("utf-16", "utf-16le", "utf-16be", "unicode", "utf8", "utf-8", "x-unicode20utf8"), "utf-8"),
 }
-NOT_TEXT = {"idna", "punycode", "raw_unicode_escape", "unicode_escape", "undefined", "utf-7"}
+# Encoding Standard, 4.2: all encodings there are, by Python's names. Python has more, some of which are no text.
+KNOWN = re.compile(
+    r"utf-8|cp(?:866|874|932|949|125\d)|iso8859-\d+|koi8-[ru]|mac-(?:roman|cyrillic)|gb18030|hz|big5hkscs|euc_jp|iso2022_jp"
+)
 
 
 def decode(body: bytes, header: str | None) -> str:
@@ -69,16 +72,7 @@ def _codec(label: str | None) -> str | None:
         found = codecs.lookup(WIDER.get(name, name)).name
     except (LookupError, ValueError):
         return None
-    # Python also calls byte transformations such as hex codecs; only text comes out of a page.
-    return found if name not in NOT_TEXT and found not in NOT_TEXT and _is_text(found) else None
-
-
-def _is_text(codec: str) -> bool:
-    try:
-        b"".decode(codec)
-    except (LookupError, UnicodeError):
-        return False
-    return True
+    return found if KNOWN.fullmatch(found) else None
 
 
 def _utf16(start: bytes) -> str | None:

@@ -98,7 +98,11 @@ def _shown(uri: str, page_bytes: int, page_images: int) -> Iterator[_Shown | Rej
                 continue
             if not record.body or not (record.kind or PAGE_START.match(record.body)):
                 continue
-            page = read_page(record.body, record.url, record.charset)
+            try:
+                page = read_page(record.body, record.url, record.charset)
+            except BadItemError as error:
+                yield Reject(str(record.offset), error.code, f"{record.url}: {error.detail}")
+                continue
             for number, picture in enumerate(page.pictures[:page_images]):
                 try:
                     pairs = _pairs(picture, page, record.url or f"{uri}#{record.offset}")

@@ -1,6 +1,7 @@
 """The pictures of an HTML page and the texts that stand for them, by a full HTML5 parser (lexbor)."""
 
 import re
+from collections import Counter
 from typing import NamedTuple
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
@@ -13,6 +14,16 @@ from curation.sources.found import license_group
 CLIMB = 64  # assumption: a picture lies no deeper in its figure; bounds the time on hostile nesting
 BLOCK = re.compile(r"p|div|br|hr|pre|section|blockquote|[uod]l|li|d[dt]|table|t[dhr]|h[1-6]")
 UNSEEN = ("script", "style", "template", "noscript")
+DEPTH = 512  # where Chrome's parser stops nesting; HTML5 parsing takes time in tags x depth
+MANY_TAGS = 20_000  # below, the worst nesting takes two seconds
+# Start and end tags, but for those of elements that hold nothing or that the next of their kind closes (HTML Standard,
+# 13.1.2 and 13.1.2.4).
+TAG = re.compile(
+    r"<(/?)(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr|p|li|d[td]|t[dhr]|thead|tbody|tfoot"
+    r"|option|optgroup|colgroup|r[pt]|a|html|head|body)[\s/>])([a-z][^\s/>]*)[^<>]*?(/?)>",
+    re.IGNORECASE,
+)
+NO_SRC = re.compile(r"#.*|(?i:https?):/*", re.DOTALL)  # a browser makes the page itself, or nothing, of these
 PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::\d+)?/[!$%&'()*+,./0-9:;=?@A-Z_a-z~\[\]-]*")
 CONTROLS = "".join(map(chr, range(33)))  # WHATWG URL Standard, 4.4: C0 controls and blanks around it do not count
 DROPPED = str.maketrans("", "", "\t\r\n")
@@ -36,9 +47,12 @@ class Page(NamedTuple):
 def read_page(body: bytes, url: str, charset: str | None) -> Page:
     """The page at `url`: every img element that has a text which is not blank, in document order.
 
-    Kinds: `alt`, `title` (both as written), `figcaption` of the nearest figure around it (blanks collapsed).
+    Kinds: `alt`, `title` (both as written), `figcaption` of the nearest figure around it (blanks collapsed). Raises
+    BadItemError `too_deep` for a page that would take the parser minutes.
     """
     text = decode(body, charset)
+    if text.count("<") > MANY_TAGS and is_deep(text):
+        raise BadItemError("too_deep", f"elements nested more than {DEPTH} deep")
     tree = LexborHTMLParser(text)
     base = tree.css_first("base[href]")
     captioned = bool(tree.tags("figcaption"))
@@ -55,6 +69,23 @@ def read_page(body: bytes, url: str, charset: str | None) -> Page:
     return Page(where, _license(tree, where), pictures)
 
 
+def is_deep(text: str) -> bool:
+    """Whether tags are nested more than DEPTH deep, going by start and end tags alone."""
+    unclosed: Counter[str] = Counter()
+    depth = 0
+    for tag in TAG.finditer(text):
+        end, name, closed = tag[1], tag[2].lower(), tag[3]
+        if end:
+            depth -= unclosed[name] > 0
+            unclosed[name] -= unclosed[name] > 0
+        elif not (closed and (unclosed["svg"] or unclosed["math"])):
+            unclosed[name] += 1
+            depth += 1
+            if depth > DEPTH:
+                return True
+    return False
+
+
 def absolute_url(base: str, src: str | None) -> str:
     """The http or https URL that a `src` means on a page, without fragment, safely encoded.
 
@@ -62,8 +93,8 @@ def absolute_url(base: str, src: str | None) -> str:
     otherwise.
     """
     src = (src or "").strip(CONTROLS).translate(DROPPED)
-    if not src:
-        raise BadItemError("no_url", "img without src")
+    if not src or NO_SRC.fullmatch(src):
+        raise BadItemError("no_url", f"img with src {src!r}")
     if src[:5].lower() == "data:":
         raise BadItemError("data_url", src[:40])
     url = normal_url(src if PLAIN_URL.fullmatch(src) else joined(base, src))
@@ -121,9 +152,10 @@ def _text(node: LexborNode) -> str:
     """What is to be read in an element: blocks are set apart by blanks, blanks are collapsed."""
     parts = []
     for part in node.traverse(include_text=True):
-        if BLOCK.fullmatch(part.tag):
+        before = part.prev
+        if BLOCK.fullmatch(part.tag) or (before is not None and BLOCK.fullmatch(before.tag)):
             parts.append(" ")
-        elif part.tag == "-text" and part.parent.tag not in UNSEEN:
+        if part.tag == "-text" and part.parent.tag not in UNSEEN:
             parts.append(part.text_content or "")
     return " ".join("".join(parts).split())
 

@@ -54,6 +54,7 @@ def records(archive: Archive, wants: Callable[[Record], int], start: int = 0) ->
     """
     position: int | None = start
     named = -1  # the record whose fault was given last
+    suspect: Fault | None = None
     while position is not None:
         archive.file.seek(position)
         begun, given, error = position, False, None
@@ -67,11 +68,17 @@ def records(archive: Archive, wants: Callable[[Record], int], start: int = 0) ->
                 named = begun if isinstance(item, Fault) else named
         except (OSError, ValueError) as raised:
             error = str(raised)
-        after, faults = _resume(archive, begun, given, error)
-        if after == position:  # it read nothing here and said nothing
+        if suspect and (given or begun > position):  # what came after it can be read
+            yield suspect
+        after, faults = _resume(archive, begun, given, None if given else error)
+        if after == position:  # fastwarc read nothing here and said nothing
             after, faults = _resume(archive, begun, given, "cannot be read")
         position = after
         yield from (fault for fault in faults if fault.offset != named)
+        # An error after a record that was read: either it was longer than it said, or the next one is damaged.
+        suspect = Fault(begun, "bad_record", error) if error and given and not faults and begun != named else None
+    if suspect:
+        yield suspect
 
 
 def _record(warc: WarcRecord, wants: Callable[[Record], int]) -> Record | Fault | None:
@@ -128,6 +135,7 @@ def _resume(archive: Archive, position: int, given: bool, error: str | None) -> 
             error = None
         elif not given and head:
             faults.append(Fault(position, "bad_record", f"no WARC header, but {head!r}"))
+            error = None  # this is what fastwarc stumbled over
         given = False
         position = end
     return None, faults

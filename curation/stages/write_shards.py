@@ -35,15 +35,15 @@ def write_shards(
     """
     from pyspark.sql import functions as F
 
-    placed = _place(pairs, samples_per_shard, seed)
-    shards = max(1, -(-pairs.count() // samples_per_shard))
+    placed, total = _place(pairs, samples_per_shard, seed)
+    shards = max(1, -(-total // samples_per_shard))
     laid = placed.repartitionById(shards, "shard").sortWithinPartitions("shard", "_order", "uid")
     written = laid.mapInArrow(_writing(out, list(signals)), "uid string, shard int, error string").cache()
     return verdict(written, F.when(F.col("error").isNotNull(), F.lit("unreadable_image")), F.col("error"))
 
 
-def _place(pairs: Any, samples_per_shard: int, seed: int) -> Any:
-    """`shard` and `_order` of each pair, from keyed hashes and 4,096 counts: no global sort, no chance."""
+def _place(pairs: Any, samples_per_shard: int, seed: int) -> tuple[Any, int]:
+    """`shard` and `_order` of each pair, from keyed hashes and 4,096 counts (no global sort, no chance); the total."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
@@ -59,7 +59,8 @@ def _place(pairs: Any, samples_per_shard: int, seed: int) -> Any:
     first = F.element_at(F.lit(starts), F.col("_bucket") + 1)
     number = first + F.row_number().over(window) - 1
     shard = F.floor(number / samples_per_shard).cast("int")
-    return keyed.withColumns({"shard": shard, "_order": F.xxhash64(F.lit(seed), "uid")}).drop("_block", "_bucket")
+    placed = keyed.withColumns({"shard": shard, "_order": F.xxhash64(F.lit(seed), "uid")})
+    return placed.drop("_block", "_bucket"), total
 
 
 def _writing(out: str, signals: list[str]) -> Any:

@@ -26,6 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from curation.errors import CurationError, MissingModelError, RecipeError, unknown
 from curation.files import read_json, write_json
+from curation.images import threads
 from curation.models.clip import ensure_torchvision
 from curation.schema import hex_id
 from curation.shards.dataset import ManifestDataset
@@ -126,9 +127,10 @@ def _finished(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _join_ranks(device: str | None) -> tuple[int, int, torch.device]:
-    """(rank, ranks, device) as torchrun says; one rank without it."""
+    """(rank, ranks, device) as torchrun says, one rank without it; the cores are shared by the ranks of a machine."""
     rank, world, local = (int(os.environ.get(n, d)) for n, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
     name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(max(threads() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1))
     if world > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("gloo" if name == "cpu" else "nccl")
     return rank, world, torch.device(f"cuda:{local}" if name == "cuda" else name)
@@ -263,6 +265,7 @@ def log(run: Run, values: dict[str, Any]) -> None:
 def _finish(run: Run, held_out: dict[str, Any] | None) -> dict[str, Any]:
     last = json.loads((run.out / "log.jsonl").read_text().splitlines()[-1])
     result = {"out": str(run.out), "settings": run.settings, "steps": run.step, "loss": last["loss"]}
+    result |= {"device": str(run.device), "ranks": run.world, "threads": torch.get_num_threads()}
     result |= {"samples_per_s": last["samples_per_s"], "held_out": held_out}
     write_json(str(run.out / "result.json"), result)
     (run.out / "checkpoint.pt").unlink(missing_ok=True)

@@ -136,7 +136,9 @@ def test_wrong_mode_and_null_entries_are_refused():
 
 
 def test_importing_the_methods_does_not_import_numba_or_torch():
-    script = "import sys, curation.methods; print([m for m in ('numba', 'torch', 'ftfy', 'pyspark') if m in sys.modules])"
+    script = (
+        "import sys, curation.methods; print([m for m in ('numba', 'torch', 'ftfy', 'pyspark') if m in sys.modules])"
+    )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.strip() == "[]"
 
@@ -144,6 +146,7 @@ def test_importing_the_methods_does_not_import_numba_or_torch():
 ROOT = Path(next(iter(curation.__path__))).parent
 
 
+@pytest.mark.slow  # compiles without a cache
 def test_matches_when_imported_from_a_zip(tmp_path):
     """As on a cluster with --py-files: numba may have no place for its cache there."""
     archive = tmp_path / "curation.zip"

@@ -33,7 +33,7 @@ def test_equals_the_definition(text):
 @given(TEXTS, st.sampled_from(["digits", "tokens"]))
 def test_masking_again_changes_nothing(text, variant):
     once = mask_numbers([text], variant)
-    assert mask_numbers(once, variant) == once or variant == "digits" and re.search(r"\d[.,]", text)
+    assert mask_numbers(once, variant) == once
 
 
 def test_nulls_and_chunks():

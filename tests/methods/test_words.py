@@ -51,12 +51,13 @@ def test_words_equal_the_libraries(texts):
     assert wfpp_words(pa.array(texts, pa.string())).to_pylist() == wanted
 
 
+VISIBLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
+HIDDEN = [b for b in range(256) if b not in VISIBLE]
+
+
 def byte_letters(word):
     """GPT-2's map of bytes to letters: visible Latin-1 to itself, the rest to U+0100 and up in order."""
-    visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    table = {b: chr(b) for b in visible}
-    table |= {b: chr(256 + n) for n, b in enumerate(b for b in range(256) if b not in visible)}
-    return [table[b] for b in word.encode()]
+    return [chr(256 + HIDDEN.index(b)) if b in HIDDEN else chr(b) for b in word.encode()]
 
 
 @given(st.text("'strevmld aZ9!", max_size=20))

@@ -35,13 +35,13 @@ def test_what_is_wrong_is_said(tmp_path: pathlib.Path) -> None:
         resolve("ViT-B-33@x.pt")
     with pytest.raises(MissingModelError, match="openai"):
         resolve("ViT-B-32/nosuch")
-    (tmp_path / "open_CONFIG.json").write_text("{")
-    with pytest.raises(MissingModelError, match=r"found: \['open_CONFIG.json'\]"):
+    (tmp_path / "open_clip_config.json").write_text("{")
+    with pytest.raises(MissingModelError, match=r"found: \['open_clip_config.json'\]"):
         resolve(f"local-dir:{tmp_path}")
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(MissingModelError, match="not JSON"):
         resolve(f"local-dir:{tmp_path}")
-    (tmp_path / "open_CONFIG.json").write_text(json.dumps(CONFIG))
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(CONFIG))
     with pytest.raises(MissingModelError, match="does not load"):
         load(f"local-dir:{tmp_path}", "cpu")
 
@@ -53,7 +53,7 @@ def test_without_torch_a_name_is_resolved_and_from_a_zip_a_packaged_model_loads(
     with zipfile.ZipFile(archive, "w") as zipped:
         for path in sorted(p for p in package.rglob("*.py")):
             zipped.write(path, path.relative_to(package.parent))
-        zipped.write(model / "open_CONFIG.json", "curation/models/sample-clip.json")
+        zipped.write(model / "open_clip_config.json", "curation/models/sample-clip.json")
         zipped.write(model / "open_clip_model.safetensors", "curation/data/sample-clip.safetensors")
     program = f"""
 import sys

@@ -74,7 +74,7 @@ def test_webdataset(release, wanted):
 def test_huggingface_datasets(release, wanted, streaming, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
-    # One image format per shard: this loader takes its columns from the first samples and refuses other ones.
+    # One image format: see the test below.
     path = one_format(release, wanted, tmp_path / "jpg.tar")
     rows = datasets.load_dataset(
         "webdataset", data_files=[path], split="train", streaming=streaming, cache_dir=str(tmp_path / "cache")
@@ -88,6 +88,14 @@ def test_huggingface_datasets(release, wanted, streaming, tmp_path, monkeypatch)
         assert {k: v for k, v in record.items() if v is not None} == {
             k: v for k, v in jpg[key][2].items() if v is not None
         }
+
+
+def test_huggingface_datasets_refuses_mixed_image_formats(release, tmp_path, monkeypatch):
+    """A limit of that loader, told in the documentation: it wants the same members in each of the first samples."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    with pytest.raises(ValueError, match="don't share the same prefix or the same types"):
+        datasets.load_dataset("webdataset", data_files=tars(release), split="train", streaming=True)
 
 
 def one_format(release: Path, wanted: dict, path: Path) -> str:

@@ -1,6 +1,9 @@
 """Releases as their readers see them: only what release.json lists."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -74,3 +77,11 @@ def test_missing_parts_are_told(make_release):
         Release.open(str(out)).samples()
     with pytest.raises(BrokenTableError, match=r"shards/00000001.tar: missing"):
         Release.open(str(out)).open_tar(1)
+
+
+def test_no_module_of_shards_or_trainer_needs_spark():
+    code = (
+        "import sys; sys.modules['pyspark'] = None\n"
+        "import curation.shards.verify, curation.shards.dataset, curation.shards.tar, curation.trainer.train"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

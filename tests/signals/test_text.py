@@ -1,0 +1,155 @@
+"""The text signals against Python's own answers, open_clip's tokenizer and labelled captions."""
+
+import gzip
+import random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curation.errors import RecipeError
+from curation.signals.caption_chars import caption_chars
+from curation.signals.caption_language import caption_language
+from curation.signals.caption_language_score import caption_language_score
+from curation.signals.caption_tokens import _pieces, caption_tokens
+from curation.signals.caption_words import caption_words
+from curation.signals.language_prediction import PREDICTION, language_prediction
+from curation.signals.number_masked_caption import number_masked_caption
+
+SIGNALS = (caption_chars, caption_words, caption_tokens, language_prediction, number_masked_caption)
+CAPTIONS = st.lists(st.none() | st.text("ab 1.é猫🐕\u00a0\u3000\u2028\t\n\v\x1c\x85'", max_size=12), max_size=8)
+
+
+@pytest.fixture(scope="module")
+def real(shared):
+    table = pq.read_table(shared / "data" / "tables" / "laion-style-10k.parquet")
+    return table.column("TEXT").combine_chunks()[:3000]
+
+
+@given(CAPTIONS)
+def test_chars_and_words_are_pythons(captions):
+    array = pa.array(captions, pa.string())
+    assert caption_chars(array).to_pylist() == [None if c is None else len(c) for c in captions]
+    assert caption_words(array).to_pylist() == [None if c is None else len(c.split()) for c in captions]
+
+
+def test_every_blank_parts_words():
+    blanks = [c for c in map(chr, range(0x110000)) if c.isspace()]
+    others = [c for c in map(chr, range(0xD800)) if not c.isspace()]
+    assert caption_words(pa.array([f"a{c}b" for c in blanks])).to_pylist() == [2] * len(blanks)
+    assert caption_words(pa.array([f"a{c}b" for c in others])).to_pylist() == [1] * len(others)
+
+
+def test_words_of_real_captions(real):
+    assert caption_words(real).to_pylist() == [len(text.split()) for text in real.to_pylist()]
+
+
+@pytest.mark.parametrize("function", SIGNALS, ids=lambda f: f.__name__)
+def test_type_nulls_slices_and_the_empty_batch(function):
+    captions = pa.array(["skipped", "a red dog on the grass", None, "une maison dans la forêt 7"])
+    whole = function(captions)
+    assert whole.type == function.spec.type == function(captions[:0]).type
+    assert len(function(captions[:0])) == 0
+    assert whole[2].as_py() is None and whole[1].as_py() is not None
+    assert function(captions[1:]).equals(whole[1:])
+    assert function(pa.array([None], pa.string())).to_pylist() == [None]
+
+
+def test_specs_say_what_is_read_and_stored():
+    reads = {f.spec.name: f.spec.reads for f in (*SIGNALS, caption_language, caption_language_score)}
+    assert reads.pop("caption_language") == reads.pop("caption_language_score") == ("language_prediction",)
+    assert set(reads.values()) == {("caption",)}
+    assert [f.spec.name for f in SIGNALS if f.spec.stored] == ["caption_tokens", "language_prediction"]
+
+
+@pytest.fixture(scope="module")
+def simple_tokenizer():
+    from curation.models.clip_source import ensure_torchvision
+
+    ensure_torchvision()
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer()
+
+
+def test_tokens_equal_open_clips(real, simple_tokenizer, shared):
+    captions = [*real.to_pylist()[:1000], "", "'s <end_of_text> ’ 猫猫 ﬁ ½", "a" * 300, "ab" * 99 + "☃", "?!" * 50]
+    for language in ("de", "cs"):
+        with gzip.open(
+            shared / "data" / "captions" / f"multi30k-task1-train.{language}.gz", "rt", encoding="utf-8"
+        ) as file:
+            captions += [next(file) for _ in range(200)]
+    wanted = [len(simple_tokenizer.encode(text)) + 2 for text in captions]
+    assert caption_tokens(pa.array(captions)).to_pylist() == wanted
+
+
+def test_merges_of_random_words_equal_open_clips(simple_tokenizer):
+    draw = random.Random(0)
+    for _ in range(2000):
+        word = "".join(draw.choice("aaabbtheingorsl") for _ in range(draw.randint(1, 20)))
+        assert _pieces(word) == len(simple_tokenizer.bpe(word).split(" "))
+
+
+def test_one_word_of_a_hundred_thousand_letters_is_counted_soon():
+    found = caption_tokens(pa.array(["ab" * 50_000])).to_pylist()
+    assert 10_000 < found[0] < 100_000
+
+
+@pytest.mark.parametrize("language", ["en", "de", "fr", "cs"])
+def test_languages_of_labelled_captions(shared, language):
+    with gzip.open(
+        shared / "data" / "captions" / f"multi30k-task1-train.{language}.gz", "rt", encoding="utf-8"
+    ) as file:
+        captions = [next(file) for _ in range(300)]
+    for texts in (captions, [text.upper() for text in captions]):
+        found = language_prediction(pa.array(texts))
+        right = sum(code == language for code in caption_language(found).to_pylist())
+        assert right >= 0.97 * len(texts)
+        assert all(0 < score <= 1 for score in caption_language_score(found).to_pylist())
+
+
+def test_newlines_are_spaces_and_the_whole_caption_counts():
+    one, other = language_prediction(pa.array(["ein Hund\nim Park", "ein Hund im Park"])).to_pylist()
+    assert one == other
+    tail = "Ein kleiner Hund läuft über die grüne Wiese und spielt mit einem Ball. " * 5
+    found = language_prediction(pa.array(["a small dog runs on the grass " + tail]))
+    assert caption_language(found).to_pylist() == ["de"]
+
+
+def test_without_letters_there_is_no_language():
+    found = language_prediction(pa.array(["1234", "...", "", "🐕", "\n", None, "dog 1"]))
+    assert caption_language(found).to_pylist()[:6] == [None] * 6
+    assert caption_language_score(found).null_count == 6
+    assert found.type == PREDICTION
+
+
+def test_a_word_the_model_does_not_know_gets_its_prior():
+    found = language_prediction(pa.array(["猫"])).to_pylist()[0]
+    assert found == {"language": "en", "score": pytest.approx(0.1245, abs=1e-3)}
+
+
+def test_langdetect_is_seeded_and_names_the_same_languages():
+    captions = pa.array(
+        ["Ein Hund läuft über die Wiese.", "A dog runs across the grass.", "12", None, "犬が走っている"]
+    )
+    first = language_prediction(captions, backend="langdetect")
+    assert caption_language(first).to_pylist() == ["de", "en", None, None, "ja"]
+    assert language_prediction(captions, backend="langdetect").equals(first)
+    short = pa.array(["dog park", "a cat", "photo 1", "le chat"] * 5)
+    found = language_prediction(short, backend="langdetect").to_pylist()
+    assert found[:4] * 5 == found
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(RecipeError, match=r"\['cld2'\]; known: \['fasttext', 'langdetect'\]"):
+        language_prediction(pa.array(["a"]), backend="cld2")
+    with pytest.raises(RecipeError, match=r"\['words'\]"):
+        number_masked_caption(pa.array(["a"]), variant="words")
+
+
+def test_masked_captions_that_become_empty_are_null():
+    captions = pa.array(["A4 paper", "2019", "IMG_0042.jpg", ""])
+    assert number_masked_caption(captions).to_pylist() == ["A paper", None, "IMG_.jpg", None]
+    assert number_masked_caption(captions, variant="tokens").to_pylist() == ["paper", None, None, None]

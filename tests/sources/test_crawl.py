@@ -1,0 +1,440 @@
+"""Web archives: real ones against an independent parse, every form of one archive, damage of every sort."""
+
+import gzip
+import random
+import re
+import tracemalloc
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import lxml.html
+import pytest
+import zstandard
+from fastwarc import ArchiveIterator
+
+from curation.sources import crawl
+from curation.sources.archive import open_archive
+from curation.sources.warc import Fault, records
+
+# As counted by the provider of the files, or by hand.
+COUNTS = {
+    "books-toscrape-2018.warc.gz": {"alt": 20, "images": 20},
+    "clueweb09-japanese-quirk.warc.gz": {"alt": 556, "images": 0},
+    "wikipedia-main-page-2012.warc.gz": {"alt": 17, "images": 17},
+    "ia-2008-archive.org.warc.gz": {"alt": 666, "images": 24},
+    "kiwix-2024-redirects.warc.gz": {"alt": 138, "images": 4, "data_url": 138},
+}
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def record(kind: str, url: str, block: bytes, **headers: str) -> bytes:
+    is_http = block.startswith(b"HTTP/")
+    head = {
+        "WARC-Type": kind,
+        "WARC-Target-URI": url,
+        "WARC-Date": "2024-01-01T00:00:00Z",
+        "WARC-Record-ID": f"<urn:x:{zlib.crc32(block)}>",
+        "Content-Type": f"application/http; msgtype={kind}" if is_http else "text/plain",
+        "Content-Length": str(len(block)),
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    return f"WARC/1.0\r\n{lines}\r\n".encode() + block + b"\r\n\r\n"
+
+
+def response(url: str, body: bytes, kind: str = "text/html", status: str = "200 OK", **headers: str) -> bytes:
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return record("response", url, f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{lines}\r\n".encode() + body)
+
+
+def site(pages: int, jpeg: bytes) -> list[bytes]:
+    """Pages with two pictures each, one of them in the archive; some before, some after their page."""
+    made = [record("warcinfo", "urn:info", b"software: test")]
+    noise = random.Random(0)
+    for n in range(pages):
+        filler = "".join(chr(noise.randrange(97, 123)) for _ in range(2000))
+        html = f"<p>{filler}</p><img src=i{n}.jpg alt='dog {n}'><img src=/gone{n}.jpg alt='cat {n}'>"
+        page = response(f"http://a.org/d/p{n}.html", html.encode())
+        image = response(f"http://a.org/d/i{n}.jpg", jpeg + bytes([n]), "image/jpeg")
+        made += [page, image] if n % 2 else [image, page]
+        made.append(record("metadata", f"http://a.org/d/p{n}.html", b"fetchTimeMs: 1"))
+    return made
+
+
+def packed(parts: Iterable[bytes]) -> bytes:
+    return b"".join(map(gzip.compress, parts))
+
+
+def written(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    return str(path)
+
+
+def independent(path: Path) -> Counter:
+    """(page, kind, src, text) by readers of another family: warcio and lxml, which finds the charset by itself."""
+    warcio = pytest.importorskip("warcio.archiveiterator")
+    found: Counter = Counter()
+    with path.open("rb") as file:
+        for item in warcio.ArchiveIterator(file):
+            kind = item.http_headers.get_header("Content-Type") if item.http_headers else None
+            body = item.content_stream().read()
+            if item.rec_type != "response" or "html" not in (kind or "") or not body.strip():
+                continue
+            charset = re.search(r"charset=([\w-]+)", kind)
+            parser = lxml.html.HTMLParser(encoding=charset[1] if charset else None)
+            for img in lxml.html.document_fromstring(body, parser=parser).iter("img"):
+                for name in ("alt", "title"):
+                    if (img.get(name) or "").strip():
+                        found[item.rec_headers.get_header("WARC-Target-URI"), name, img.get("src"), img.get(name)] += 1
+    return found
+
+
+def dotted(found: Counter) -> Counter:
+    """With one dot for two: gb2312 is read as gb18030, as browsers do, where the same bytes are another dot."""
+    return Counter({(*key, text.replace("・", "·")): n for (*key, text), n in found.items()})
+
+
+def test_real_archives_agree_with_other_readers(data: Path) -> None:
+    paths = sorted((data / "warc").glob("*.warc.gz"))
+    assert len(paths) == 11
+    for path in paths:
+        found: Counter = Counter()
+        with open_archive(str(path)) as archive:
+            for item in records(archive, lambda r: crawl.PAGE_BYTES if r.kind in crawl.PAGE_KINDS else 0):
+                assert not isinstance(item, Fault), path.name
+                if item.body:
+                    page = crawl.read_page(item.body, item.url, item.charset)
+                    texts = [(p.src, kind, text) for p in page.pictures for kind, text in p.texts]
+                    found.update((item.url, kind, src, text) for src, kind, text in texts if kind != "figcaption")
+        assert dotted(found) == dotted(independent(path)), path.name
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_of_real_archives(data: Path, rows: Callable, sink: Any, name: str) -> None:
+    result = rows(crawl.read(str(data / "warc" / name), sink))
+    counts = Counter(row["caption_kind"] for row in result.found)
+    counts |= Counter(error for _, error in result.errors())
+    counts["images"] = len(sink.extensions)
+    assert {key: counts[key] for key in COUNTS[name]} == COUNTS[name]
+    shown = {row["url"]: row["image"] for row in result.found if row["image"]}
+    assert len({image["offset"] for image in shown.values()}) == len(sink.extensions)
+    for row in result.found:
+        assert row["identity"] == row["url"]
+        assert row["url"].startswith("http")
+        assert row["document"].startswith("http")
+
+
+def test_pictures_are_those_of_the_archive(data: Path, rows: Callable, sink: Any) -> None:
+    path = data / "warc/wikipedia-main-page-2012.warc.gz"
+    bodies = {}
+    for item in ArchiveIterator(str(path)):
+        if item.http_headers is not None:
+            bodies[item.headers["WARC-Target-URI"].strip("<>")] = item.reader.read()
+    found = rows(crawl.read(str(path), sink)).found
+    assert all(sink.bytes_of(row["image"]) == bodies[row["url"]] for row in found)
+    assert {row["license"] for row in found} == {"http://creativecommons.org/licenses/by-sa/3.0/"}
+    assert {row["license_group"] for row in found} == {"commercial"}
+
+
+def test_quirks_raise_nothing_and_say_what_is_wrong(data: Path, rows: Callable, sink: Any) -> None:
+    errors = {}
+    paths = sorted((data / "warc/quirks").iterdir())
+    for path in paths:
+        result = rows(crawl.read(str(path), sink))
+        if result.rejected:
+            errors[path.name] = [error for _, error in result.errors()]
+    assert len(paths) == 23
+    arcs = {path.name: ["not_warc"] for path in paths if ".arc" in path.suffixes}
+    assert len(arcs) == 5
+    assert errors == arcs | {"warcio-example-trunc.warc": ["bad_record"]}
+
+
+def test_empty_gzip_members_hide_nothing(data: Path) -> None:
+    with open_archive(str(data / "warc/quirks/cdxwriter-empty-gzips.warc.gz")) as archive:
+        assert [item.type for item in records(archive, lambda r: 0)] == ["response", "revisit", "revisit"]
+
+
+@pytest.mark.parametrize("form", ["gzip", "plain", "one gzip member", "zstd", "one zstd frame", "bare line feeds"])
+def test_every_form_of_one_archive_gives_the_same(
+    tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes, form: str
+) -> None:
+    parts = site(6, jpeg)
+    content = {
+        "gzip": packed(parts),
+        "plain": b"".join(parts),
+        "one gzip member": gzip.compress(b"".join(parts)),
+        "zstd": b"".join(map(zstandard.compress, parts)),
+        "one zstd frame": zstandard.compress(b"".join(parts)),
+        "bare line feeds": packed(part.replace(b"text/html\r\n\r\n", b"text/html\n\n") for part in parts),
+    }[form]
+    if form == "bare line feeds":
+        content = packed(site_with_bare_line_feeds(parts))
+    result = rows(crawl.read(written(tmp_path / "a.warc", content), sink))
+    assert not result.rejected
+    wanted = [(f"{what} {n}", n if what == "dog" else None) for n in range(6) for what in ("dog", "cat")]
+    got = [(row["caption"], sink.bytes_of(row["image"])[-1] if row["image"] else None) for row in result.found]
+    assert got == wanted
+
+
+def site_with_bare_line_feeds(parts: list[bytes]) -> list[bytes]:
+    """The same, the HTTP header lines ending as old crawls wrote them; lengths corrected."""
+    made = []
+    for part in parts:
+        head, _, rest = part.partition(b"\r\n\r\n")
+        lines, _, body = rest.partition(b"\r\n\r\n")
+        if not lines.startswith(b"HTTP/"):
+            made.append(part)
+            continue
+        block = lines.replace(b"\r\n", b"\n") + b"\n\n" + body[:-4]
+        old = b"Content-Length: %d" % (len(rest) - 4)
+        assert old in head
+        made.append(head.replace(old, b"Content-Length: %d" % len(block)) + b"\r\n\r\n" + block + b"\r\n\r\n")
+    return made
+
+
+@pytest.mark.parametrize("form", ["gzip", "plain"])
+def test_a_cut_archive_keeps_the_pages_before_and_says_so(
+    tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes, form: str
+) -> None:
+    parts = [gzip.compress(part) for part in site(6, jpeg)] if form == "gzip" else site(6, jpeg)
+    ends = [sum(map(len, parts[: n + 1])) for n in range(len(parts))]
+    pages = [end for end, part in zip(ends, site(6, jpeg)) if b"<img" in part]
+    whole = b"".join(parts)
+    cuts = {*random.Random(1).sample(range(len(whole)), 100), *ends, *(end - 1 for end in ends)}
+    for cut in sorted(cuts):
+        result = rows(crawl.read(written(tmp_path / "a.warc", whole[:cut]), sink))
+        # The blank lines after a plain record are no part of what it says.
+        before = sum(end - (4 if form == "plain" else 0) <= cut for end in pages)
+        captions = [row["caption"] for row in result.found]
+        # The last page may be there in full but for the checksum of its gzip member.
+        whole_pages = before + 1 if len(captions) > 2 * before and form == "gzip" else before
+        assert captions == [f"{what} {n}" for n in range(whole_pages) for what in ("dog", "cat")]
+        clean = any(end - (4 if form == "plain" else 0) <= cut <= end for end in [0, *ends])
+        assert bool(result.rejected) != clean, cut
+        assert len(result.rejected) <= 1
+
+
+@pytest.mark.parametrize("form", ["gzip", "plain"])
+def test_damage_costs_the_records_it_hits(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes, form: str) -> None:
+    plain = site(12, jpeg)
+    parts = [gzip.compress(part) for part in plain] if form == "gzip" else plain
+    whole = b"".join(parts)
+    starts = [sum(map(len, parts[:n])) for n in range(len(parts) + 1)]
+    chance = random.Random(2)
+    hit_pages = silent = 0
+    for _ in range(100):
+        at = chance.randrange(len(whole) - 64)
+        content = bytearray(whole)
+        content[at : at + 64] = chance.randbytes(64)
+        hit = {n for n in range(len(parts)) if starts[n] < at + 64 and at < starts[n + 1]}
+        result = rows(crawl.read(written(tmp_path / "a.warc", bytes(content)), sink))
+        sound = [part for n, part in enumerate(plain) if n not in hit and b"<img" in part]
+        wanted = {caption for part in sound for caption in (part.split(b"'")[1].decode(), part.split(b"'")[3].decode())}
+        assert wanted <= {row["caption"] for row in result.found}, (at, result.rejected)
+        hit_pages += any(b"<img" in plain[n] for n in hit)
+        silent += not result.rejected
+    assert hit_pages > 20
+    # What only changes letters within an uncompressed record leaves no trace; gzip has a checksum.
+    assert silent == 0 or form == "plain"
+
+
+@pytest.mark.parametrize("wrong", [-500, -3, 3, 500, 10**9])
+@pytest.mark.parametrize("form", ["gzip", "plain"])
+def test_wrong_lengths(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes, form: str, wrong: int) -> None:
+    parts = site(4, jpeg)
+    page = next(n for n, part in enumerate(parts) if b"dog 1'" in part)
+    block = parts[page].partition(b"\r\n\r\n")[2]
+    length = len(block) - 4
+    parts[page] = parts[page].replace(b"Content-Length: %d" % length, b"Content-Length: %d" % (length + wrong))
+    result = rows(crawl.read(written(tmp_path / "a.warc", packed(parts) if form == "gzip" else b"".join(parts)), sink))
+    captions = [row["caption"] for row in result.found]
+    assert [c for c in captions if c[-1] != "1"] == ["dog 0", "cat 0", "dog 2", "cat 2", "dog 3", "cat 3"]
+    assert result.rejected or "dog 1" in captions
+
+
+def test_other_bytes_between_records(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes) -> None:
+    parts = [gzip.compress(part) for part in site(3, jpeg)]
+    junk = [b"garbage " * 50, gzip.compress(b"a member that is no record"), bytes(700), b"\x1f\x8b\x08\x00 not gzip"]
+    for where in range(len(parts) + 1):
+        for each in junk:
+            content = b"".join([*parts[:where], each, *parts[where:]])
+            result = rows(crawl.read(written(tmp_path / "a.warc.gz", content), sink))
+            assert len(result.found) == 6, (where, each[:20], result.rejected)
+            assert len(result.rejected) <= 1
+
+
+def encoded(body: bytes, how: str) -> tuple[bytes, dict[str, str]]:
+    bare = zlib.compress(body)[2:-4]
+    chunks = b"".join(b"%x;x=y\r\n%s\r\n" % (len(body[i : i + 99]), body[i : i + 99]) for i in range(0, len(body), 99))
+    return {
+        "plain": (body, {}),
+        "gzip": (gzip.compress(body), {"Content_Encoding": "gzip"}),
+        "x-gzip": (gzip.compress(body), {"Content_Encoding": "X-GZIP"}),
+        "deflate": (zlib.compress(body), {"Content_Encoding": "deflate"}),
+        "bare deflate": (bare, {"Content_Encoding": "deflate"}),
+        "zstd": (zstandard.compress(body), {"Content_Encoding": "zstd"}),
+        "chunked": (chunks + b"0\r\n\r\n", {"Transfer_Encoding": "chunked"}),
+        "chunked without an end": (chunks, {"Transfer_Encoding": "chunked"}),
+        "twice": (gzip.compress(zlib.compress(body)), {"Content_Encoding": "deflate, gzip"}),
+        "stored decoded": (body, {"Content_Encoding": "gzip", "Transfer_Encoding": "chunked"}),
+        "stored decoded, br": (body, {"Content_Encoding": "br"}),
+        "stored decoded, deflate": (body, {"Content_Encoding": "deflate"}),
+        "unknown": (body, {"Content_Encoding": "none"}),
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("plain", "gzip", "x-gzip", "deflate", "bare deflate", "zstd", "chunked", "chunked without an end", "twice"),
+        *("stored decoded", "stored decoded, br", "stored decoded, deflate", "unknown"),
+    ],
+)
+def test_encodings_of_the_body(tmp_path: Path, rows: Callable, how: str) -> None:
+    body, headers = encoded(b"<p>x</p><img src=a.jpg alt='a dog'>" * 20, how)
+    path = written(tmp_path / "a.warc.gz", packed([response("http://a.org/", body, **headers)]))
+    result = rows(crawl.read(path, None))
+    assert [row["caption"] for row in result.found] == ["a dog"] * 20
+    assert not result.rejected
+
+
+def test_real_brotli(data: Path) -> None:
+    with open_archive(str(data / "warc/quirks/transfer_compression_brotli.warc.gz")) as archive:
+        (page,) = [r for r in records(archive, lambda r: 1000 if r.kind == "text/html" else 0) if r.body]
+    assert page.body.startswith(b"<html>")
+
+
+@pytest.mark.parametrize("how", ["gzip", "deflate", "zstd"])
+def test_bombs_are_refused_before_they_unpack(tmp_path: Path, rows: Callable, how: str) -> None:
+    bomb = {"gzip": gzip.compress, "deflate": zlib.compress, "zstd": zstandard.compress}[how](bytes(300 << 20))
+    path = written(tmp_path / "a.warc.gz", packed([response("http://a.org/", bomb, Content_Encoding=how)]))
+    del bomb
+    tracemalloc.start()
+    assert rows(crawl.read(path, None)).errors() == [("0", "too_large")]
+    assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("over", "error"), [(0, None), (1, "too_large")])
+def test_how_long_a_page_may_be(tmp_path: Path, rows: Callable, over: int, error: str | None) -> None:
+    body = b"<img src=a.jpg alt='a dog'>"
+    body += b" " * (5000 - len(body) + over)
+    path = written(tmp_path / "a.warc.gz", packed([response("http://a.org/", body)]))
+    result = rows(crawl.read(path, None, page_bytes=5000))
+    assert [e for _, e in result.errors()] == ([error] if error else [])
+    assert len(result.found) == (0 if error else 1)
+
+
+def test_how_many_images_a_page_may_have(tmp_path: Path, rows: Callable) -> None:
+    body = b"".join(b"<img src=%d.jpg alt=dog>" % n for n in range(11))
+    path = written(tmp_path / "a.warc.gz", packed([response("http://a.org/", body)]))
+    result = rows(crawl.read(path, None, page_images=10))
+    assert len(result.found) == 10
+    assert result.errors() == [("0", "too_many_images")]
+    assert not rows(crawl.read(path, None, page_images=11)).rejected
+
+
+def test_items_of_a_page(tmp_path: Path, rows: Callable) -> None:
+    body = b"""<head><base href='/x/'></head><a rel=license href=http://creativecommons.org/licenses/by-nc/4.0/>l</a>
+    <figure><img src=a.jpg alt='a dog' title=Rex><figcaption>Rex, a dog.</figcaption></figure>
+    <img src=b.jpg alt='---'><img src=c.jpg alt='123' title='a cat'><img src='data:x' alt='a cow'><img alt='no source'>
+    <img src=d.jpg><img src=e.jpg alt=''><img src='javascript:x' alt='a pig'><img src=//b.org/f.jpg alt='a hen'>"""
+    path = written(tmp_path / "a.warc", response("http://a.org/p/", body))
+    result = rows(crawl.read(path, None))
+    assert [(row["url"], row["caption_kind"], row["caption"]) for row in result.found] == [
+        ("http://a.org/x/a.jpg", "alt", "a dog"),
+        ("http://a.org/x/a.jpg", "title", "Rex"),
+        ("http://a.org/x/a.jpg", "figcaption", "Rex, a dog."),
+        ("http://a.org/x/c.jpg", "title", "a cat"),
+        ("http://b.org/f.jpg", "alt", "a hen"),
+    ]
+    assert {row["license_group"] for row in result.found} == {"noncommercial"}
+    assert {row["document"] for row in result.found} == {"http://a.org/p/"}
+    assert result.errors() == [("0#1", "no_letters"), ("0#3", "data_url"), ("0#4", "no_url"), ("0#5", "bad_url")]
+
+
+def test_where_a_picture_may_lie(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes) -> None:
+    names = ("direct", "moved", "loop", "seen", "late", "gone", "html", "cut", "gif", "resource", "b%20c", "missing")
+    body = "".join(f"<img src='{name}' alt='{name} x'>" for name in names).replace("b%20c'", "b c'", 1)
+    found = [
+        response("http://a.org/direct", jpeg + b"1", "image/jpeg"),
+        response("http://a.org/direct", jpeg + b"again", "image/jpeg"),
+        response("http://a.org/moved", b"", status="302 Found", Location="/hop"),
+        response("http://a.org/hop", b"", status="301 Moved", Location="http://a.org/late"),
+        response("http://a.org/loop", b"", status="302 Found", Location="loop2"),
+        response("http://a.org/loop2", b"", status="302 Found", Location="loop"),
+        record("revisit", "http://a.org/seen", OK + b"\r\n", WARC_Refers_To_Target_URI="http://a.org/direct"),
+        response("http://a.org/gone", jpeg, "image/jpeg", status="404 Not Found"),
+        response("http://a.org/html", b"<p>not a picture", "image/jpeg"),
+        record("response", "http://a.org/cut", OK + b"Content-Type: image/png\r\n\r\n" + jpeg, WARC_Truncated="length"),
+        response("http://a.org/gif", b"GIF89a....", "image/gif"),
+        record("resource", "http://a.org/resource", jpeg + b"2", Content_Type="image/jpeg"),
+        response("http://a.org/b%20c", jpeg + b"3", "image/jpeg"),
+    ]  # fmt: skip
+    parts = [*found, response("http://a.org/", body.encode()), response("http://a.org/late", jpeg + b"4", "image/jpeg")]
+    parts.append(response("http://a.org/2", b"<img src=direct alt='once more'>"))
+    unused = response("http://a.org/unused", jpeg + b"unused", "image/jpeg")
+    result = rows(crawl.read(written(tmp_path / "a.warc.gz", packed([*parts, unused])), sink))
+    shown = {row["caption"][:-2]: row["image"] and sink.bytes_of(row["image"]) for row in result.found}
+    assert shown == {
+        "direct": jpeg + b"1", "moved": jpeg + b"4", "loop": None, "seen": jpeg + b"1", "late": jpeg + b"4",
+        "gone": None, "html": None, "cut": None, "gif": b"GIF89a....", "resource": jpeg + b"2", "b%20c": jpeg + b"3",
+        "missing": None, "once mo": jpeg + b"1",
+    }  # fmt: skip
+    assert sorted(sink.extensions) == ["gif", "jpg", "jpg", "jpg", "jpg"], "each picture once, none that no page shows"
+    assert not result.rejected
+
+
+@pytest.mark.parametrize("kind", ["text/html;charset=Shift_JIS", "text/html", "TEXT/HTML ; Charset=\"shift_jis\"", ""])
+def test_charsets_and_kinds(tmp_path: Path, rows: Callable, kind: str) -> None:
+    body = "<html><meta charset=sjis><img src=a.jpg alt='美しい犬'>".encode("shift_jis")
+    path = written(tmp_path / "a.warc.gz", packed([response("http://a.org/", body, kind)]))
+    assert [row["caption"] for row in rows(crawl.read(path, None)).found] == ["美しい犬"]
+
+
+def test_other_kinds_are_no_pages(tmp_path: Path, rows: Callable) -> None:
+    body = b"<html><img src=a.jpg alt='a dog'>"
+    kinds = ["text/plain", "application/json", "image/svg+xml"]
+    parts = [response("http://a.org/", body, kind) for kind in kinds]
+    parts += [record("request", "http://a.org/", b"GET / HTTP/1.1\r\n\r\n" + body), response("http://a.org/", b"x", "")]
+    assert rows(crawl.read(written(tmp_path / "a.warc", b"".join(parts)), None)) == ([], [])
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"\x1f\x8b", gzip.compress(b"x" * 99), bytes(5000), b"WARC/1.0\r\n"])
+def test_files_that_are_no_archive(tmp_path: Path, rows: Callable, content: bytes) -> None:
+    (row,) = rows(crawl.read(written(tmp_path / "a.warc.gz", content), None)).rejected
+    assert row["error"] in ("not_warc", "bad_record")
+    assert rows(crawl.read(str(tmp_path / "gone.warc.gz"), None)).errors() == [("", "bad_file")]
+    assert rows(crawl.read(written(tmp_path / "b.warc", b""), None)) == ([], [])
+
+
+def test_a_wholly_packed_archive_that_grows_beyond_measure(tmp_path: Path, rows: Callable) -> None:
+    parts = [response("http://a.org/", b"<img src=a alt=dog>"), record("resource", "urn:x", bytes(100 << 20))]
+    path = written(tmp_path / "a.warc.gz", gzip.compress(b"".join(parts)))
+    assert rows(crawl.read(path, None)).errors() == [("", "too_large")]
+
+
+def test_memory_does_not_grow_with_the_archive(tmp_path: Path, sink: Any, jpeg: bytes) -> None:
+    peaks = []
+    for times in (1, 10):
+        path = written(tmp_path / "a.warc.gz", packed(site(40, jpeg)) * times)
+        tracemalloc.start()
+        for _ in crawl.read(path, sink):
+            sink.data = b""
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0]
+
+
+def test_an_error_of_the_pool_is_not_an_error_of_the_file(tmp_path: Path, jpeg: bytes) -> None:
+    class Full:
+        def add(self, data: bytes, extension: str) -> dict:
+            raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        list(crawl.read(written(tmp_path / "a.warc.gz", packed(site(2, jpeg))), Full()))
