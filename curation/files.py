@@ -84,9 +84,9 @@ def committing(uri: str) -> Iterator[_Hashing]:
 
 
 def write_json(uri: str, value: Any) -> None:
-    """Commit `value` as JSON with sorted keys, so that equal values are equal bytes."""
+    """Commit `value` as JSON, keys in their own order: the order of bounds has a meaning."""
     with committing(uri) as file:
-        file.write(json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode() + b"\n")
+        file.write(json.dumps(value, indent=1, allow_nan=False).encode() + b"\n")
 
 
 def read_json(uri: str) -> Any | None:

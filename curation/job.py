@@ -5,6 +5,7 @@ help; the result is one JSON line on stdout. No command has a parser of its own.
 import argparse
 import inspect
 import json
+import os
 import re
 import sys
 import types
@@ -75,6 +76,9 @@ def finish(function: Callable, arguments: argparse.Namespace) -> int:
     except CurationError as error:
         print(f"{type(error).__name__}: {redacted(str(error))}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # the reader of our output, `head` say, had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
@@ -89,7 +93,7 @@ def redacted(text: str) -> str:
     >>> redacted("s3://key:secret@host/a")
     's3://***@host/a'
     """
-    return re.sub(r"(?<=://)[^/@\\s]+@", "***@", text)
+    return re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
 
 
 def parser_for(function: Callable, name: str, parent: Any = None) -> argparse.ArgumentParser:

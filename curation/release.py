@@ -52,8 +52,8 @@ def claim(out: str, recipe: Recipe, pool: Pool) -> Iterator[str]:
 def release_key(recipe: Recipe, pool: Pool) -> str:
     """What a release depends on: its steps with resolved settings, the signals' settings, and the pool."""
     steps = [[s.name, s.spec.name, s.spec.version, list(s.on), plain(s.settings)] for s in recipe.steps]
-    signals = [recipe.graph.shared, recipe.graph.aliases]
-    return hex_id("release", json.dumps([steps, signals, pool.key], sort_keys=True))
+    signals = [sorted(recipe.graph.shared.items()), sorted(recipe.graph.aliases.items())]
+    return hex_id("release", json.dumps([steps, signals, pool.key]))  # in order: the first failing bound is the reason
 
 
 def finished(out: str) -> dict[str, Any] | None:
@@ -101,7 +101,7 @@ def _lock(folder: str) -> Iterator[None]:
 
 
 def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any]) -> dict[str, Any]:
-    """Write subset, ledger and report; then release.json, after which the folder is a release."""
+    """Write subset and ledger; then release.json, after which the folder is a release."""
     stages = _stages(recipe, made)
     subset = _write_subset(spark, out, last, dict(zip([t.folder for t in last.chain], [s["name"] for s in stages])))
     written = _written(out, last.chain[-1])

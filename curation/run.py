@@ -14,6 +14,7 @@ from curation.errors import LostRowsError, SchemaError
 from curation.files import join
 from curation.pool import Pool
 from curation.recipe import POOL, Recipe, Step, load_recipe, plain
+from curation.report.report import report
 from curation.rows import Rows, SideTable, StageTable
 from curation.schema import hex_id
 from curation.stage import StageSpec
@@ -60,6 +61,7 @@ def _run(spark: Any, recipe: Recipe, pool: Pool, out: str, store: str) -> dict[s
         made |= {f"{step.name}.{name}": SideTable(table, name) for name in table.done["tables"]}
     last = made[recipe.steps[-1].name]
     done = release.commit(spark, out, recipe, last, made)
+    report(out)
     return _summary(done, out, computed)
 
 
@@ -115,7 +117,7 @@ def stage_key(spec: StageSpec, settings: dict[str, Any], inputs: list[Any], colu
             signals |= {name: node.key for name, node in rows.nodes(names).items()}
     keyed = {name: _file_key(value) for name, value in plain(settings).items()}
     parts = [spec.name, spec.version, keyed, [rows.key for rows in inputs], signals]
-    return hex_id("stage", json.dumps(parts, sort_keys=True))
+    return hex_id("stage", json.dumps(parts))  # in order: the first failing bound is the reason
 
 
 def _file_key(value: Any) -> Any:

@@ -118,7 +118,7 @@ def read_arrow(
 def read_uid(folder: str, parts: Iterable[dict], uid: str) -> dict[str, Any] | None:
     """The row of one uid, read from the one part that can hold it; None where there is none."""
     for part in parts:
-        prefix = part["name"].removesuffix(".parquet")
+        prefix = part["name"].rpartition("/")[2].removesuffix(".parquet")
         if prefix == "all" or uid.startswith(prefix):
             rows = read_arrow(folder, [part], uids=[uid]).to_pylist()
             if rows:

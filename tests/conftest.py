@@ -51,3 +51,29 @@ def pool(spark, pictures, tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("pool") / "pool")
     ingest([str(pictures / "pictures.tsv")], out=folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """The name of a small CLIP with seeded weights: real code, meaningless scores."""
+    from tests.small_clip import write_model
+
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def release(spark, pool, model, tmp_path_factory):
+    """The recipe `full` run once on the pool of drawings, not to be written to; bounds eased for 26 pairs."""
+    from curation.run import run
+
+    out = str(tmp_path_factory.mktemp("release") / "out")
+    run("full", pool, out, set=[f"signals.clip={model}", *EASED])
+    return out
+
+
+# The small model's scores mean nothing: near-duplicates are only equal pictures, scores drop one pair in ten.
+EASED = [
+    "dedup_embeddings.threshold=0.99999",
+    "scores.keep.clip_score.top_fraction=0.9",
+    "write_shards.samples_per_shard=8",
+]

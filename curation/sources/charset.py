@@ -6,7 +6,7 @@ import codecs
 import re
 
 SNIFF_BYTES = 4096  # the HTML standard looks at 1,024; pages with long heads declare their charset later
-META = re.compile(rb"<meta[^>]{0,1000}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+META = re.compile(rb"<meta[^>]{0,1000}?charset\s*+=\s*+[\"']?\s*+([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 FALLBACK = "windows-1252"  # the HTML standard's, for pages that say nothing
 

@@ -18,9 +18,10 @@ DEPTH = 512  # where Chrome's parser stops nesting; HTML5 parsing takes time in 
 MANY_TAGS = 20_000  # below, the worst nesting takes two seconds
 # Start and end tags, but for those of elements that hold nothing or that the next of their kind closes (HTML Standard,
 # 13.1.2 and 13.1.2.4).
+# The quantifiers are possessive, so that a page cannot make them go back and forth.
 TAG = re.compile(
     r"<(/?)(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr|p|li|d[td]|t[dhr]|thead|tbody|tfoot"
-    r"|option|optgroup|colgroup|r[pt]|a|html|head|body)[\s/>])([a-z][^\s/>]*)[^<>]*?(/?)>",
+    r"|option|optgroup|colgroup|r[pt]|a|html|head|body)[\s/>])([a-z][^\s/<>]*+)([^<>]*+)>",
     re.IGNORECASE,
 )
 NO_SRC = re.compile(r"#.*|(?i:https?):/*", re.DOTALL)  # a browser makes the page itself, or nothing, of these
@@ -74,7 +75,7 @@ def is_deep(text: str) -> bool:
     unclosed: Counter[str] = Counter()
     depth = 0
     for tag in TAG.finditer(text):
-        end, name, closed = tag[1], tag[2].lower(), tag[3]
+        end, name, closed = tag[1], tag[2].lower(), tag[3].endswith("/")
         if end:
             depth -= unclosed[name] > 0
             unclosed[name] -= unclosed[name] > 0

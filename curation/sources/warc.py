@@ -16,7 +16,7 @@ from curation.errors import BadItemError
 from curation.sources.archive import RECORD_START, Archive, search, span
 from curation.sources.http import decoded
 
-CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s;\"']+)", re.IGNORECASE)
+CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([^\s;\"']+)", re.IGNORECASE)
 READ_TYPES = ("response", "resource", "revisit")
 
 

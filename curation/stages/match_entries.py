@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
+from pydantic import AfterValidator
 
 from curation.schema import VERDICT, Column
 from curation.stage import stage, verdict
@@ -17,8 +18,18 @@ COUNTS = (
 )
 
 
+def _readable(metadata: str) -> str:
+    from curation.entries import load_entries
+
+    load_entries(metadata)  # an unknown or broken list is refused before any work
+    return metadata
+
+
+EntryList = Annotated[str, AfterValidator(_readable)]
+
+
 @stage(output=(*VERDICT.columns, ENTRIES), tables={"entry_counts": COUNTS}, pairs=["uid", "caption"])
-def match_entries(pairs: Any, *, metadata: str = "wordnet30", mode: Literal["metaclip1"] = "metaclip1") -> Any:
+def match_entries(pairs: Any, *, metadata: EntryList = "wordnet30", mode: Literal["metaclip1"] = "metaclip1") -> Any:
     """`entries` of each caption, and the table `entry_counts`; drops captions that match nothing (`no_entry`).
 
     METADATA is a packaged entry list or a file of entries. MetaCLIP (arXiv:2309.16671) §3.2: an entry matches where it

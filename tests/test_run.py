@@ -1,0 +1,183 @@
+"""The main job end to end on drawn pictures: nothing lost, nothing computed twice, the same bytes again."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from curation import tables
+from curation.errors import CurationError, LockedOutputError, StaleOutputError
+from curation.graph import Graph
+from curation.ingest import ingest
+from curation.pool import Pool
+from curation.recipe import check_settings
+from curation.rows import Rows
+from curation.run import run, stage_key
+from curation.shards.manifest import Release
+from curation.shards.verify import verify
+from curation.stages import STAGES
+from tests.conftest import EASED
+from tests.drawing import draw
+
+
+def _verdicts(out):
+    return {r["uid"]: r for r in Release.open(out).subset().to_pylist()}
+
+
+def _signal(pool, name):
+    folders = list(Path(pool, "store/signals").glob(f"{name}-*"))
+    return {f.name: tables.read_done(str(f)) for f in folders}
+
+
+def _rows(done):
+    return sum(part["rows"] for part in done["parts"])
+
+
+def test_every_pair_of_the_pool_has_one_verdict(pool, release):
+    subset = Release.open(release).subset()
+    uids = subset["uid"].to_pylist()
+    pairs = [pq.read_table(p, columns=["uid"])["uid"].to_pylist() for p in Path(pool, "pairs").rglob("*.parquet")]
+    assert sorted(uids) == sorted(uid for part in pairs for uid in part)
+    assert len(set(uids)) == len(uids) == Pool.open(pool).rows == 26
+
+
+def test_in_is_out_plus_dropped_at_each_stage(release):
+    stages = [json.loads(line) for line in Path(release, "ledger.jsonl").read_text().splitlines()]
+    assert [s["rows_in"] for s in stages[1:]] == [s["rows_out"] for s in stages[:-1]]
+    for stage in stages:
+        assert stage["rows_in"] == stage["rows_out"] + sum(stage["drops"].values())
+
+
+def test_a_broken_picture_is_dropped_with_its_reason(release, pool):
+    broken = next(u for u, v in _verdicts(release).items() if "drawing 5" in Pool.open(pool).find(u)["caption"])
+    verdict = _verdicts(release)[broken]
+    assert not verdict["keep"] and verdict["drop_reason"] == "image_embedding is null"
+    assert verdict["drop_value"].startswith("decode_error")
+
+
+def test_of_two_equal_pictures_one_stays(release, pool):
+    opened = Pool.open(pool)
+    pair = {
+        u: v for u, v in _verdicts(release).items() if opened.find(u)["caption"].endswith(("drawing 2", "drawing 3"))
+    }
+    assert sorted(v["drop_reason"] == "duplicate_image" for v in pair.values()) == [False, True]
+
+
+def test_the_release_is_sound_and_holds_exactly_the_kept(release):
+    assert verify(release) == []
+    opened = Release.open(release)
+    kept = {uid for uid, verdict in _verdicts(release).items() if verdict["keep"]}
+    assert set(opened.samples(["uid"])["uid"].to_pylist()) == kept
+    assert {"clip_score", "keep_probability", "word_score"} <= set(opened.samples().column_names)
+
+
+def test_a_picture_with_three_captions_is_embedded_once(release, pool):
+    (done,) = _signal(pool, "image_embedding").values()
+    assert _rows(done) == 24  # 26 pairs, one picture has three captions
+    assert done["models"]["clip"]["digest"]
+
+
+def test_changing_a_text_bound_computes_no_embedding(release, pool, model, tmp_path):
+    copy = str(tmp_path / "pool")
+    shutil.copytree(pool, copy)
+    before = {
+        n: _signal(copy, n) for n in ("image_embedding", "caption_embedding", "language_prediction", "clip_score")
+    }
+    settings = [f"signals.clip={model}", *EASED, "text.keep.caption_words.min=6"]
+    run("full", copy, str(tmp_path / "out"), set=settings)
+    after = {n: _signal(copy, n) for n in before}
+    assert {n: [_rows(d) for d in v.values()] for n, v in after.items()} == {
+        n: [_rows(d) for d in v.values()] for n, v in before.items()
+    }
+
+
+def test_a_grown_pool_embeds_only_what_is_new(release, pool, model, tmp_path):
+    copy = str(tmp_path / "pool")
+    shutil.copytree(pool, copy)
+    for number in (30, 31):
+        image, _ = draw(number, (200, 150))
+        image.save(tmp_path / f"{number}.png")
+    table = tmp_path / "more.csv"
+    table.write_text("path,caption\n30.png,a further drawing on its own\n31.png,another further drawing on its own\n")
+    added = ingest([str(table)], out=copy)
+    assert added["rows"] == 2 and added["pool_rows"] == 28
+    assert ingest([str(table)], out=copy)["already_ingested"]
+    run("full", copy, str(tmp_path / "out"), set=[f"signals.clip={model}", *EASED])
+    (done,) = _signal(copy, "image_embedding").values()
+    (old,) = _signal(pool, "image_embedding").values()
+    names = {p["name"] for p in old["parts"]}
+    assert sum(p["rows"] for p in done["parts"] if p["name"] not in names) == 2
+
+
+def test_the_order_of_bounds_is_part_of_the_key(pool):
+    keys = []
+    for names in (("caption_words", "caption_chars"), ("caption_chars", "caption_words")):
+        spec = STAGES["select_subset"].spec
+        settings = check_settings(spec, {"keep": {n: {"min": 6} for n in names}}, "test")
+        rows = Rows(Pool.open(pool), "", Graph())
+        keys.append(stage_key(spec, settings, [rows], {"pairs": spec.columns("pairs", settings)}))
+    assert keys[0] != keys[1]
+
+
+def test_running_again_computes_nothing_and_other_settings_are_refused(release, pool, model):
+    settings = [f"signals.clip={model}", *EASED]
+    assert run("full", pool, release, set=settings)["stages_computed"] == 0
+    with pytest.raises(StaleOutputError, match="name another OUT"):
+        run("full", pool, release, set=[*settings, "balance_entries.t=3"])
+
+
+def test_an_output_in_use_or_of_something_else_is_refused(pool, release, tmp_path):
+    busy = tmp_path / "busy"
+    busy.mkdir()
+    (busy / "lock").write_text("elsewhere 1")
+    with pytest.raises(LockedOutputError, match="written by process 1 on elsewhere"):
+        run("metaclip", pool, str(busy))
+    (busy / "lock").unlink()
+    (busy / "thesis.txt").write_text("mine")
+    with pytest.raises(StaleOutputError, match="is not empty"):
+        run("metaclip", pool, str(busy))
+
+
+def test_shuffled_input_another_store_and_partitions_give_the_same_bytes(
+    release, pool, pictures, model, tmp_path, spark
+):
+    lines = (pictures / "pictures.tsv").read_text().splitlines()
+    shuffled = pictures / "shuffled.tsv"
+    shuffled.write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    other = str(tmp_path / "pool")
+    ingest([str(shuffled)], out=other)
+    partitions = spark.conf.get("spark.sql.shuffle.partitions")
+    spark.conf.set("spark.sql.shuffle.partitions", "7")
+    try:
+        run("full", other, str(tmp_path / "out"), set=[f"signals.clip={model}", *EASED])
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", partitions)
+    first, second = (Release.open(r) for r in (release, str(tmp_path / "out")))
+    # The pictures are the same files; documents (row numbers) and the table's name differ, and they are in the .json.
+    assert first.subset().equals(second.subset())
+    images = [r.samples(["uid", "shard", "sha256", "caption"]).to_pylist() for r in (first, second)]
+    assert images[0] == images[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (["text.keep.caption_wrds.min=3"], r"no signal or column \['caption_wrds'\]; known: \[.*'caption_words'"),
+        (["txt.keep.caption_words.min=3"], r"no step \['txt'\]; known: \[.*'text'"),
+        (
+            ["dedup_embeddings.treshold=0.9"],
+            r"no setting \['treshold'\]; known: \['assignments', 'seed', 'threshold'\]",
+        ),
+        (["balance_entries.t=zero"], "t = 'zero': .*integer"),
+        (["signals.clp=x"], r"\[signals\]: no setting \['clp'\]"),
+        (["signals.clip=nowhere"], "nowhere"),
+        (["match_entries.metadata=/no/such/list.txt"], "/no/such/list.txt"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_before_any_work(pool, model, tmp_path, change, says):
+    with pytest.raises(CurationError, match=says) as caught:
+        run("full", pool, str(tmp_path / "out"), set=[f"signals.clip={model}", *change])
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "out").exists()
