@@ -10,11 +10,11 @@ BIN      = $(VENV)/bin
 CURATE   = $(BIN)/curate
 JOB      = $(BIN)/python jobs
 .DEFAULT_GOAL := help
-.PHONY: help setup sample test check lint docs bench image dist clean ingest metadata balance score prune embed dedup \
+.PHONY: help setup sample sample-clip test check lint docs bench image dist clean ingest metadata balance score prune embed dedup \
         shards train report verify
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready ## install the package with its pinned dependencies into .venv
 
@@ -24,6 +24,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --progress-bar off -c constraints.txt -e '.[$(EXTRAS)]'
 	touch $@
+
+sample-clip: setup ## train the packaged model again and install it into the package (about half an hour)
+	$(BIN)/python sample/train_clip.py --work $(WORK)/sample --install
 
 sample: setup ## the main job on a small real pool: fetch, ingest, curate, verify, train a few steps, report
 	$(BIN)/python sample/sample.py --work $(WORK)/sample

@@ -65,3 +65,7 @@ def _first_line(module: str, function: str) -> str:
     source = importlib.util.find_spec(module).loader.get_source(module)
     found = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == function)
     return (ast.get_docstring(found) or "").split("\n")[0]
+
+
+if __name__ == "__main__":
+    main()

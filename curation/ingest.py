@@ -36,12 +36,16 @@ def ingest(
     key_column: str | None = None,
     context_column: str | None = None,
     image_root: str | None = None,
+    caption_key: str | None = None,
+    page_bytes: int | None = None,
+    page_images: int | None = None,
 ) -> dict[str, Any]:
     """Add SOURCES (files, folders, globs, URIs) to the pool OUT as one part, and say what came of them.
 
     KIND is found out from the input where not given; NAME is the data set's name (default: the kind). The columns of a
     table are found by their usual names where not given; IMAGE_ROOT is the folder of relative paths (default: the
-    table's). A pair that the pool has already is left out and counted; a record that cannot be a pair becomes a row of
+    table's). CAPTION_KEY is the key of a tar's .json that holds the caption. PAGE_BYTES and PAGE_IMAGES bound what is
+    read of one page of a crawl. A pair that the pool has already is left out and counted; a record that cannot be a pair becomes a row of
     rejects/. The same sources again: nothing to do.
     """
     given = {
@@ -53,6 +57,9 @@ def ingest(
         "key_column": key_column,
         "context_column": context_column,
         "image_root": image_root,
+        "caption_key": caption_key,
+        "page_bytes": page_bytes,
+        "page_images": page_images,
     }
     return ingest_sources(sources, out, kind, name, {k: v for k, v in given.items() if v is not None})
 
@@ -64,7 +71,9 @@ def ingest_sources(
     from curation.session import spark_session
     from curation.sources import expand
 
-    units = [_unit(uri, found_kind, settings) for uri, found_kind in expand(sources, kind)]
+    found = expand(sources, kind)
+    _check_settings(settings, {found_kind for _, found_kind in found})
+    units = [_unit(uri, found_kind, settings) for uri, found_kind in found]
     pool = Pool.open_or_new(out)
     key = hex_id("ingest", json.dumps([units, name], sort_keys=True))[:16]
     if any(part["key"] == key for part in pool.parts):
@@ -77,13 +86,20 @@ def ingest_sources(
     return _commit(spark, pool, key, units, sorted(records, key=lambda r: r["unit"]))
 
 
+def _check_settings(settings: dict[str, Any], kinds: set[str]) -> None:
+    """Each setting must mean something to the reader of at least one kind that is there."""
+    from curation.sources import SOURCES
+
+    known = {name for kind in kinds for name in setting_defaults(SOURCES[kind].read)}
+    if set(settings) - known:
+        raise unknown("setting", set(settings) - known, known, f"sources of kind {', '.join(sorted(kinds))}")
+
+
 def _unit(uri: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     """One file to read. Size and time stand for its content, so that a changed file is read again."""
     from curation.sources import SOURCES
 
-    known = setting_defaults(SOURCES[kind].read)
-    if set(settings) - set(known):
-        raise unknown("setting", set(settings) - set(known), known, f"source {kind} ({uri})")
+    own = {k: v for k, v in settings.items() if k in setting_defaults(SOURCES[kind].read)}
     path = local_path(uri)
     if path:
         info = os.stat(path)
@@ -91,7 +107,7 @@ def _unit(uri: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     else:
         file_system, path = fsspec.core.url_to_fs(uri)
         stamp = [file_system.ukey(path)]
-    return {"uri": uri, "kind": kind, "stamp": stamp, "settings": settings}
+    return {"uri": uri, "kind": kind, "stamp": stamp, "settings": own}
 
 
 class PoolImages:
@@ -242,4 +258,3 @@ def _commit_rejects(pool: Pool, key: str, records: list[dict]) -> None:
         for r in records
     ]
     tables.write_done(join(pool.uri, "rejects", key), {"table": "rejects", "parts": parts})
-

@@ -1,6 +1,7 @@
 """Write docs/reference/*.md from the registries, schemas and signatures; --check fails where a page is out of date."""
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,6 +77,7 @@ def _columns(columns: Any) -> str:
 
 def main() -> int:
     """Write or check every page; the exit status."""
+    os.environ["COLUMNS"] = "110"  # argparse folds help to the terminal's width
     pages = {"signals": signals, "stages": stages, "recipes": recipes, "commands": commands, "tables": tables}
     stale = []
     for name, page in pages.items():

@@ -65,7 +65,8 @@ def _expanded(source: str, kind: str | None) -> Iterator[tuple[str, str]]:
         inside = sorted(file_system.find(top)) if file_system.isdir(top) else [top]
         for file in inside:
             uri = _uri(file_system, file)
-            its_kind = None if HIDDEN.search(file[len(top) :].lstrip("/")) else kind_of(uri, kind)
+            name = file[len(top) :].lstrip("/") or file.rpartition("/")[2]
+            its_kind = None if HIDDEN.search(name) else kind_of(uri, kind)
             if its_kind:
                 yield uri, its_kind
 

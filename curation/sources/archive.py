@@ -17,6 +17,7 @@ HEADER_BYTES = 32 << 10  # fastwarc's own limit for the header of a record
 GZIP_START = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")  # RFC 1952, 2.3: magic, deflate, no reserved flag
 RECORD_START = re.compile(rb"WARC/[01]\.\d+\r?\n")
 OVERLAP = 16  # bytes that hold either pattern
+LOOK_BYTES = 1024  # of a gzip member, to see what it begins with
 HEADER_END = re.compile(rb"\r?\n\r?\n")
 CONTENT_LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,15})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
@@ -149,7 +150,7 @@ def search(archive: Archive, position: int) -> int | None:
 def _begins_record(file: BinaryIO, position: int) -> bool:
     file.seek(position)
     try:
-        head = zlib.decompressobj(31).decompress(file.read(HEADER_BYTES), OVERLAP)
+        head = zlib.decompressobj(31).decompress(file.read(LOOK_BYTES), OVERLAP)
     except zlib.error:
         return False
     return bool(RECORD_START.match(head))

@@ -11,7 +11,7 @@ from curation.schema import EXTRA
 from curation.sources.found import CAPTION_CHARS, license_group
 
 URL_BYTES = 8192  # RFC 9110, 4.1: at least 8,000 octets should be supported; servers refuse longer ones
-WEB_URL = r"^(?i:https?)://[^/?#\s]"
+WEB_URL = r"^(?i:https?)://[^/?#\s\x00][^\x00]*$"  # NUL parts the identity from the caption in a uid
 
 
 def as_text(column: pa.Array) -> pa.Array:

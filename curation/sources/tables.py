@@ -31,7 +31,7 @@ from curation.sources.pictures import Picture, Pictures
 LINES = (".csv", ".tsv", ".jsonl", ".ndjson")
 SUFFIXES = (".parquet", *(suffix + packed for suffix in LINES for packed in ("", ".gz", ".zst")))
 IMAGE_CHUNK_ROWS = 64  # rows of a table with image bytes held at once: some ten MB at 0.5 MB each
-READ_BYTES = 1 << 20  # without buffering Arrow reads whole column chunks: with image bytes that can be the whole file
+READ_BYTES = 1 << 20  # else Arrow reads whole column chunks ahead: with image bytes that can be the whole file
 NOTHING = pa.scalar(None, pa.string())
 
 
@@ -79,7 +79,10 @@ def _chunks(uri: str) -> Iterator[Chunk | Reject]:
 
 def _parquet_chunks(uri: str) -> Iterator[Chunk | Reject]:
     """Row groups one after another, so that a damaged one costs itself alone."""
-    with fsspec.open(uri, "rb") as file, pq.ParquetFile(local_path(uri) or file, buffer_size=READ_BYTES) as table:
+    with (
+        fsspec.open(uri, "rb") as file,
+        pq.ParquetFile(local_path(uri) or file, buffer_size=READ_BYTES, pre_buffer=False) as table,
+    ):
         heavy = any(holds_bytes(field.type) for field in table.schema_arrow)
         rows = IMAGE_CHUNK_ROWS if heavy else CHUNK_ROWS
         start = 0

@@ -6,7 +6,7 @@ there or named as a fault, and after a damaged record reading goes on at the nex
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 from fastwarc import ArchiveIterator
@@ -46,6 +46,15 @@ class Fault(NamedTuple):
     detail: str
 
 
+class _Stop(NamedTuple):
+    """The last record that fastwarc came to, whether it was read whole, whether as a fault, and what was raised."""
+
+    begun: int
+    given: bool
+    named: bool
+    error: str | None
+
+
 def records(archive: Archive, wants: Callable[[Record], int], start: int = 0) -> Iterator[Record | Fault]:
     """The records from `start` on, in order, with a Fault for whatever cannot be read.
 
@@ -53,32 +62,37 @@ def records(archive: Archive, wants: Callable[[Record], int], start: int = 0) ->
     `too_large`, `bad_encoding`, `bad_record`, `corrupt_record`, `truncated_record`.
     """
     position: int | None = start
-    named = -1  # the record whose fault was given last
     suspect: Fault | None = None
     while position is not None:
-        archive.file.seek(position)
-        begun, given, error = position, False, None
-        try:
-            for warc in ArchiveIterator(archive.file, parse_http=False):
-                begun, given = warc.stream_pos, False
-                item = _record(warc, wants)
-                given = True
-                if item is not None:
-                    yield item
-                named = begun if isinstance(item, Fault) else named
-        except (OSError, ValueError) as raised:
-            error = str(raised)
-        if suspect and (given or begun > position):  # what came after it can be read
+        stop = yield from _read(archive, position, wants)
+        if suspect and (stop.given or stop.begun > position):  # what came after it can be read
             yield suspect
-        after, faults = _resume(archive, begun, given, None if given else error)
+        after, faults = _resume(archive, stop.begun, stop.given, None if stop.given else stop.error)
         if after == position:  # fastwarc read nothing here and said nothing
-            after, faults = _resume(archive, begun, given, "cannot be read")
+            after, faults = _resume(archive, stop.begun, stop.given, "cannot be read")
         position = after
-        yield from (fault for fault in faults if fault.offset != named)
+        yield from (fault for fault in faults if fault.offset != stop.begun or not stop.named)
         # An error after a record that was read: either it was longer than it said, or the next one is damaged.
-        suspect = Fault(begun, "bad_record", error) if error and given and not faults and begun != named else None
+        after_it = stop.error is not None and stop.given and not stop.named and not faults
+        suspect = Fault(stop.begun, "bad_record", stop.error) if after_it else None
     if suspect:
         yield suspect
+
+
+def _read(archive: Archive, position: int, wants: Callable[[Record], int]) -> Generator[Record | Fault, None, _Stop]:
+    """What fastwarc reads from a position on; the value of the generator is where and why it stopped."""
+    archive.file.seek(position)
+    begun, given, named = position, False, False
+    try:
+        for warc in ArchiveIterator(archive.file, parse_http=False):
+            begun, given = warc.stream_pos, False
+            item = _record(warc, wants)
+            given, named = True, isinstance(item, Fault)
+            if item is not None:
+                yield item
+    except (OSError, ValueError) as error:
+        return _Stop(begun, given, named, str(error))
+    return _Stop(begun, given, named, None)
 
 
 def _record(warc: WarcRecord, wants: Callable[[Record], int]) -> Record | Fault | None:

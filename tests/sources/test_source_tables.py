@@ -99,14 +99,16 @@ def test_key_and_license(tmp_path: Path, rows: Callable) -> None:
 
 
 def test_every_row_is_found_or_rejected_once(tmp_path: Path, rows: Callable) -> None:
+    urls = [URL.format(0), None, " ", "ftp://a/b", "//a/b.jpg", "javascript:x", " HTTPS://A.org/x ", URL.format(7)]
     columns = {
-        "url": [URL.format(0), None, " ", "ftp://a/b", "//a/b.jpg", "javascript:x", " HTTPS://A.org/x ", URL.format(7)],
-        "text": ["a", "a", "a", "a", "a", "a", "a", None],
+        "url": [*urls, "http://a/\0"],
+        "text": ["a", "a", "a", "a", "a", "a", "a", None, "a"],
     }
     result = rows(tables.read(parquet(tmp_path / "t.parquet", columns), None))
     assert [row["identity"] for row in result.found] == [URL.format(0), "HTTPS://A.org/x"]
     assert result.errors() == [
         ("1", "no_url"), ("2", "no_url"), ("3", "bad_url"), ("4", "bad_url"), ("5", "bad_url"), ("7", "no_caption"),
+        ("8", "bad_url"),
     ]  # fmt: skip
 
 
@@ -138,7 +140,11 @@ def test_image_structs_as_hugging_face_writes_them(tmp_path: Path, rows: Callabl
 def test_a_url_stays_the_identity_beside_bytes(tmp_path: Path, rows: Callable, sink: object, jpeg: bytes) -> None:
     columns = {"url": [URL.format(1), None, URL.format(3)], "jpg": [jpeg, jpeg, None], "txt": ["a", "b", "c"]}
     found = rows(tables.read(parquet(tmp_path / "t.parquet", columns), sink)).found
-    assert [row["identity"][:10] for row in found] == ["http://a.o", "sha256:" + found[1]["identity"][7:10], "http://a.o"]
+    assert [row["identity"][:10] for row in found] == [
+        "http://a.o",
+        "sha256:" + found[1]["identity"][7:10],
+        "http://a.o",
+    ]
     assert [row["image"] is None for row in found] == [False, False, True]
 
 

@@ -1,0 +1,58 @@
+"""The graph of signals: inputs by name, levels, keys that change with what matters and with nothing else."""
+
+import pytest
+
+from curation.errors import RecipeError
+from curation.graph import Graph, closure, stored_inputs
+
+
+def test_levels_and_roots_follow_the_parameter_names(model):
+    graph = Graph({"clip": model})
+    levels = {n: graph.node(n).level for n in ("image_aspect", "caption_words", "caption_embedding", "clip_score")}
+    assert levels == {
+        "image_aspect": "image",
+        "caption_words": "text",
+        "caption_embedding": "text",
+        "clip_score": "pair",
+    }
+    assert graph.node("clip_score").columns == ("caption",)
+
+
+def test_inputs_come_before_readers_and_each_once(model):
+    graph = Graph({"clip": model})
+    names = [n.spec.name for n in closure([graph.node("number_masked_clip_score"), graph.node("clip_score")])]
+    assert sorted(names) == sorted(set(names))
+    assert names.index("image_embedding") < names.index("clip_score")
+    assert names.index("number_masked_caption") < names.index("number_masked_clip_score")
+
+
+def test_a_setting_changes_the_key_of_what_it_reaches_and_of_its_readers_only(model):
+    plain, tokens = Graph({"clip": model}), Graph({"clip": model, "variant": "tokens"})
+    assert plain.node("clip_score").key == tokens.node("clip_score").key
+    assert plain.node("number_masked_clip_score").key != tokens.node("number_masked_clip_score").key
+
+
+def test_other_weights_are_another_key(model, tmp_path):
+    from tests.small_clip import CONFIG, write_model
+
+    config = {**CONFIG, "model_cfg": {**CONFIG["model_cfg"], "embed_dim": 16}}
+    other = write_model(tmp_path / "other", config)
+    assert Graph({"clip": model}).node("clip_score").key != Graph({"clip": other}).node("clip_score").key
+
+
+def test_a_second_column_from_the_same_signal(model, tmp_path):
+    from tests.small_clip import CONFIG, write_model
+
+    other = write_model(tmp_path / "b", {**CONFIG, "model_cfg": {**CONFIG["model_cfg"], "embed_dim": 16}})
+    graph = Graph({"clip": model, "clip_score_b": {"of": "clip_score", "clip": other}})
+    first, second = graph.node("clip_score"), graph.node("clip_score_b")
+    assert first.key != second.key and first.column != second.column
+    assert {n.spec.name for n in stored_inputs([second])} == {"image_embedding", "caption_embedding"}
+    assert all(dict(n.settings)["clip"] == other for n in stored_inputs([second]))
+
+
+def test_unknown_names_list_what_exists():
+    with pytest.raises(RecipeError, match=r"\[signals.x\]: no signal \['clip_scor'\]; known: \[.*'clip_score'"):
+        Graph({"x": {"of": "clip_scor"}})
+    with pytest.raises(RecipeError, match=r"no setting \['clipp'\]"):
+        Graph({"clip_score": {"clipp": "y"}})
