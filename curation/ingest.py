@@ -1,22 +1,19 @@
 """Sources -> pool: read every file once, merge rows of equal uid, add one part to the pool."""
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import fsspec
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curation import tables
 from curation.errors import LostRowsError, unknown
-from curation.files import committing, join, local_path, read_json, remove_folder, write_json
+from curation.files import join, local_path, remove_folder
 from curation.pool import Pool
-from curation.schema import PAIRS, REJECTS, hex_id
+from curation.reading import reader
+from curation.schema import PAIRS, hex_id
 from curation.signal import setting_defaults
 
 MERGE_ORDER = ("caption_kind", "document", "source_uri")  # design §4: of equal uids the smallest of these stays
@@ -44,9 +41,11 @@ def ingest(
 
     KIND is found out from the input where not given; NAME is the data set's name (default: the kind). The columns of a
     table are found by their usual names where not given; IMAGE_ROOT is the folder of relative paths (default: the
-    table's). CAPTION_KEY is the key of a tar's .json that holds the caption. PAGE_BYTES and PAGE_IMAGES bound what is
-    read of one page of a crawl. A pair that the pool has already is left out and counted; a record that cannot be a pair becomes a row of
-    rejects/. The same sources again: nothing to do.
+    table's). CAPTION_KEY is the key of a tar's .json that holds the caption; PAGE_BYTES and PAGE_IMAGES bound what is
+    read of one page of a crawl.
+
+    A pair that the pool has already is left out and counted; a record that cannot be a pair becomes a row of rejects/.
+    The same sources again: nothing to do.
     """
     given = {
         "caption_column": caption_column,
@@ -81,8 +80,8 @@ def ingest_sources(
     spark = spark_session()
     print(f"reading {len(units)} files", file=sys.stderr, flush=True)
     frame = spark.createDataFrame([(i, json.dumps(unit)) for i, unit in enumerate(units)], "number int, unit string")
-    task = _reading_task(pool.uri, key, name)
-    records = tables.in_tasks(frame.repartitionById(len(units), "number"), task)
+    laid = frame.repartitionById(len(units), "number")
+    records = tables.in_tasks(laid, reader(pool.uri, key, name))
     return _commit(spark, pool, key, units, sorted(records, key=lambda r: r["unit"]))
 
 
@@ -108,102 +107,6 @@ def _unit(uri: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
         file_system, path = fsspec.core.url_to_fs(uri)
         stamp = [file_system.ukey(path)]
     return {"uri": uri, "kind": kind, "stamp": stamp, "settings": own}
-
-
-class PoolImages:
-    """Copies of images that are not a raw byte range of any file, in one plain tar of the pool; opened when needed."""
-
-    def __init__(self, uri: str, stack: contextlib.ExitStack) -> None:
-        self.uri, self.stack, self.file, self.count = uri, stack, None, 0
-
-    def add(self, data: bytes, extension: str) -> dict[str, Any]:
-        """Append one image; its pointer, valid once the tar is committed."""
-        from curation.shards.tar import header
-
-        if self.file is None:
-            self.file = self.stack.enter_context(committing(self.uri))
-            self.stack.callback(self._finish)
-        self.file.write(header(f"{self.count:08d}.{extension}", len(data)))
-        pointer = {"uri": self.uri, "offset": self.file.tell(), "length": len(data)}
-        self.file.write(data)
-        self.file.write(b"\0" * (-len(data) % 512))
-        self.count += 1
-        return pointer
-
-    def _finish(self) -> None:
-        self.file.write(b"\0" * 1024)
-
-
-def _reading_task(pool: str, key: str, name: str | None) -> Any:
-    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[dict]:
-        for batch in batches:
-            for unit in batch.column("unit").to_pylist():
-                yield read_unit(pool, key, name, json.loads(unit))
-
-    return task
-
-
-def read_unit(pool: str, key: str, name: str | None, unit: dict[str, Any]) -> dict[str, Any]:
-    """Read one file into a staged part of found pairs, a part of rejects and a tar of images; its record.
-
-    The record is written last and found by a retry, which then does nothing.
-    """
-    number = hex_id(unit["uri"])[:16]
-    mark = join(pool, "staging", key, f"{number}.json")
-    record = read_json(mark)
-    if record is not None:
-        return record
-    found, rejects = join(pool, "staging", key), join(pool, "rejects", key)
-    with contextlib.ExitStack() as stack:
-        images = PoolImages(join(pool, "images", f"{key}-{number}.tar"), stack)
-        record = {"unit": unit["uri"], "name": f"{number}.parquet"}
-        record |= _write_found(join(found, f"{number}.parquet"), join(rejects, f"{number}.parquet"), images, name, unit)
-    record["images"] = None if images.file is None else [images.uri, images.file.bytes, images.file.sha256.hexdigest()]
-    write_json(mark, record)
-    return record
-
-
-def _write_found(found: str, rejects: str, images: PoolImages, name: str | None, unit: dict) -> dict[str, Any]:
-    from curation.sources import SOURCES
-
-    rows = rejected = 0
-    with (
-        committing(found) as found_file,
-        committing(rejects) as rejects_file,
-        pq.ParquetWriter(found_file, PAIRS.arrow, compression="zstd") as pairs,
-        pq.ParquetWriter(rejects_file, REJECTS.arrow, compression="zstd") as refused,
-    ):
-        for batch in SOURCES[unit["kind"]].read(unit["uri"], images, **unit["settings"]):
-            if "identity" in batch.schema.names:
-                pairs.write_batch(_as_pairs(batch, name or unit["kind"], unit))
-                rows += batch.num_rows
-            else:
-                refused.write_batch(_as_rejects(batch, unit["uri"]))
-                rejected += batch.num_rows
-    return {
-        "rows": rows,
-        "bytes": found_file.bytes,
-        "rejected": rejected,
-        "rejects_bytes": rejects_file.bytes,
-        "rejects_sha256": rejects_file.sha256.hexdigest(),
-    }
-
-
-def _as_pairs(batch: pa.RecordBatch, name: str, unit: dict) -> pa.RecordBatch:
-    identities, captions = batch.column("identity").to_pylist(), batch.column("caption").to_pylist()
-    constant = {"source": name, "kind": unit["kind"], "source_uri": unit["uri"]}
-    columns = {
-        "uid": pa.array([hex_id(i, c) for i, c in zip(identities, captions)], pa.string()),
-        "image_id": pa.array([hex_id(i) for i in identities], pa.string()),
-        "repeats": pa.repeat(pa.scalar(1, pa.int32()), batch.num_rows),
-    } | {column: pa.repeat(pa.scalar(value, pa.string()), batch.num_rows) for column, value in constant.items()}
-    arrays = [columns[n] if n in columns else batch.column(n) for n in PAIRS.names]
-    return pa.RecordBatch.from_arrays(arrays, schema=PAIRS.arrow)
-
-
-def _as_rejects(batch: pa.RecordBatch, uri: str) -> pa.RecordBatch:
-    arrays = [pa.repeat(pa.scalar(uri), batch.num_rows), *(batch.column(n) for n in REJECTS.names[1:])]
-    return pa.RecordBatch.from_arrays(arrays, schema=REJECTS.arrow)
 
 
 def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[dict]) -> dict[str, Any]:
