@@ -33,6 +33,6 @@ SCALES: dict[str, Scale] = {
     "large": _datacomp("ViT-B-16", 1_280_000_000, 8192, 5e-4, 500, 0.98),
     "xlarge": _datacomp("ViT-L-14", 12_800_000_000, 90_112, 1e-3, 10_000, 0.95),
     # Ours, for CPUs; assumptions that train stably on composed scenes, not searched.
-    "tiny": Scale("sample-clip", 1_600, 32, 5e-4, 5, 0.98, 0.1, 1.0, "float16"),
+    "tiny": Scale("sample-clip", 1_600, 16, 5e-4, 5, 0.98, 0.1, 1.0, "float16"),
     "sample": Scale("sample-clip", 192_000, 256, 1e-3, 100, 0.98, 0.1, 1.0, "float16"),
 }

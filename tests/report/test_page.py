@@ -133,7 +133,7 @@ def test_drops_are_counted_as_they_were_made(page, made):
 def test_each_bound_says_how_many_it_cuts_off(page, made):
     figures = section(page, "distributions").xpath(".//figure")
     told = {f.xpath("figcaption/b")[0].text: f.text_content() for f in figures}
-    names = ["caption_language", "caption_words", "extra.views", "image_min_side_px", "clip_score", "second_score"]
+    names = ["caption_words", "caption_language", "extra.views", "image_min_side_px", "clip_score", "second_score"]
     assert list(told) == names
     reached = 120 - len(made.dropped("empty_caption"))
     assert f"{reached} pairs, {len(made.dropped('caption_words<2'))} outside" in told["caption_words"]
@@ -180,7 +180,7 @@ def test_secrets_are_left_out(text):
 
 def test_models_and_settings_are_listed(page):
     rows = {row[0]: row for row in table(section(page, "settings"))}
-    assert rows["balance_entries"][2] == "seed = 0t = 20"
+    assert rows["balance_entries"][2] == "t = 20seed = 0"
     assert "caption_words: at least 2" in rows["text"][2]
     assert "made-clip" in rows["clip_score"][2] and "ab" * 32 in rows["clip_score"][2]
     assert "[signals.second_score]" in section(page, "settings").xpath(".//details")[0].text_content()
