@@ -35,7 +35,7 @@ def draw_pool(folder: Path) -> Path:
             data = (folder / name).read_bytes()
             (folder / name).write_bytes(data[: len(data) // 2])
         captions = [caption, f"picture of {caption}", f"see {caption}"] if number == 7 else [caption]
-        rows += [(name, text) for text in captions]
+        rows += [(name, text, f"{number}.{i}") for i, text in enumerate(captions)]
     with open(folder / "pictures.tsv", "w", newline="") as file:
-        csv.writer(file, delimiter="\t").writerows([("path", "caption"), *rows])
+        csv.writer(file, delimiter="\t").writerows([("path", "caption", "key"), *rows])
     return folder

@@ -47,20 +47,21 @@ def _place(pairs: Any, samples_per_shard: int, seed: int) -> tuple[Any, int]:
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    block = F.shiftright(F.coalesce("image.offset", F.lit(0)), BLOCK_SHIFT)
-    keyed = pairs.withColumn("_block", F.xxhash64(F.lit(seed), "image.uri", block))
-    keyed = keyed.withColumn("_bucket", F.pmod("_block", F.lit(BUCKETS)).cast("int"))
+    # A block is named by what is in it, not by the file's path: a pool that lies elsewhere gives the same tars.
+    place = F.shiftright(F.coalesce("image.offset", F.lit(0)), BLOCK_SHIFT)
+    name = F.min("image_id").over(Window.partitionBy("image.uri", place))
+    keyed = pairs.withColumns({"_block": F.xxhash64(F.lit(seed), name), "_order": F.xxhash64(F.lit(seed), "uid")})
+    keyed = keyed.withColumn("_bucket", F.pmod("_block", F.lit(BUCKETS)).cast("int")).cache()
     counts = {row[0]: row[1] for row in keyed.groupBy("_bucket").count().collect()}
     starts, total = [], 0
     for bucket in range(BUCKETS):
         starts.append(total)
         total += counts.get(bucket, 0)
-    window = Window.partitionBy("_bucket").orderBy("_block", "image.uri", "image.offset", "uid")
+    window = Window.partitionBy("_bucket").orderBy("_block", "_order", "uid")
     first = F.element_at(F.lit(starts), F.col("_bucket") + 1)
     number = first + F.row_number().over(window) - 1
     shard = F.floor(number / samples_per_shard).cast("int")
-    placed = keyed.withColumns({"shard": shard, "_order": F.xxhash64(F.lit(seed), "uid")})
-    return placed.drop("_block", "_bucket"), total
+    return keyed.withColumn("shard", shard).drop("_block", "_bucket"), total
 
 
 def _writing(out: str, signals: list[str]) -> Any:
