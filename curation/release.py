@@ -135,7 +135,7 @@ def _stages(recipe: Recipe, made: dict[str, Any]) -> list[dict[str, Any]]:
     for step in recipe.steps:
         table = made[step.name].chain[-1]
         done = table.done
-        entry = {k: done[k] for k in ("key", "version", "settings", "drops", "seconds", "curation")}
+        entry = {k: done[k] for k in ("key", "version", "settings", "signals", "drops", "seconds", "curation")}
         entry |= {"name": step.name, "run": step.spec.name, "on": list(step.on), "folder": table.folder}
         entries.append(entry | {"rows_in": done["rows"], "rows_out": done["kept"], "input_keys": done["input_keys"]})
     return entries

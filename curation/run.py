@@ -12,6 +12,7 @@ from typing import Any
 from curation import __version__, release, tables
 from curation.errors import LostRowsError, SchemaError
 from curation.files import join
+from curation.graph import closure
 from curation.pool import Pool
 from curation.recipe import POOL, Recipe, Step, load_recipe, plain
 from curation.report.report import report
@@ -50,9 +51,11 @@ def _run(spark: Any, recipe: Recipe, pool: Pool, out: str, store: str) -> dict[s
     computed = 0
     for number, step in enumerate(recipe.steps, 1):
         inputs = [made[name] for name in step.on]
-        settings = step.settings | ({"out": out} if "out" in step.settings else {})
         started = time.monotonic()
-        table, fresh = run_stage(spark, step, inputs, settings, store)
+        if "out" in step.settings:  # what it writes lies in OUT, and so does its table: both go together
+            table, fresh = run_stage(spark, step, inputs, step.settings | {"out": out}, out)
+        else:
+            table, fresh = run_stage(spark, step, inputs, step.settings, store)
         computed += fresh
         took = f"{time.monotonic() - started:.1f} s" if fresh else "already there"
         counts = f"{table.done['rows']:,} in, {table.done['kept']:,} out"
@@ -90,16 +93,23 @@ def run_stage(
     record |= {
         "stage": spec.name,
         "version": spec.version,
-        "settings": plain(settings),
+        "settings": _without_out(settings),
         "key": key,
         "input_keys": [rows.key for rows in inputs],
         "columns": spec.schema.names,
         "tables": side_parts,
         "seconds": round(time.monotonic() - started, 2),
     }
-    record |= _origin(inputs[0], store)
+    record |= _origin(inputs[0], store) | {"signals": _signals_read(inputs, columns)}
     tables.write_done(folder, record)
     return StageTable(folder, record), True
+
+
+def _signals_read(inputs: list[Any], columns: dict[str, list[str]]) -> dict[str, Any]:
+    """The signals behind the columns that the stage reads, each with its settings: what was measured, and by what."""
+    read = zip(inputs, columns.values())
+    nodes = [n for rows, names in read if isinstance(rows, Rows) for n in rows.nodes(names).values()]
+    return {n.spec.name: dict(n.settings) for n in sorted(closure(nodes), key=lambda n: n.spec.name)}
 
 
 def _origin(rows: Rows, store: str) -> dict[str, Any]:
@@ -115,9 +125,14 @@ def stage_key(spec: StageSpec, settings: dict[str, Any], inputs: list[Any], colu
     for rows, names in zip(inputs, columns.values()):
         if isinstance(rows, Rows):
             signals |= {name: node.key for name, node in rows.nodes(names).items()}
-    keyed = {name: _file_key(value) for name, value in plain(settings).items()}
+    keyed = {name: _file_key(value) for name, value in _without_out(settings).items()}
     parts = [spec.name, spec.version, keyed, [rows.key for rows in inputs], signals]
     return hex_id("stage", json.dumps(parts))  # in order: the first failing bound is the reason
+
+
+def _without_out(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as JSON can hold them, less where the output lies, which changes nothing in it."""
+    return {name: plain(value) for name, value in settings.items() if name != "out"}
 
 
 def _file_key(value: Any) -> Any:

@@ -30,6 +30,8 @@ SETTINGS = {
     # A task commits files: a speculative twin would only do the work twice.
     "spark.speculation": "false",
     "spark.python.worker.reuse": "true",
+    # Threads of model code in a task: tasks fill the cores already.
+    "spark.executorEnv.CURATION_THREADS": os.environ.get("CURATION_THREADS", "1"),
     "spark.sql.adaptive.enabled": "true",
     # Parts are cut by explicit partition ids; merging them would undo the layout.
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
@@ -61,10 +63,8 @@ def spark_session(name: str = "curation") -> Any:
 
 
 def _local_settings() -> dict[str, str]:
-    # Model code may use as many threads as there are cores for each running task: one, when tasks fill the cores.
     settings = dict(LOCAL_SETTINGS)
     settings["spark.ui.showConsoleProgress"] = str(sys.stderr.isatty()).lower()
-    settings["spark.executorEnv.CURATION_THREADS"] = os.environ.get("CURATION_THREADS", "1")
     settings["spark.local.dir"] = os.environ.get("CURATION_TMP", tempfile.gettempdir())
     settings["spark.sql.warehouse.dir"] = str(Path(tempfile.gettempdir()) / "curation-warehouse")
     settings["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={_quiet_log()}"

@@ -50,6 +50,23 @@ def test_in_is_out_plus_dropped_at_each_stage(release):
         assert stage["rows_in"] == stage["rows_out"] + sum(stage["drops"].values())
 
 
+def test_the_ledger_says_which_language_model_and_which_clip(release, model):
+    stages = [json.loads(line) for line in Path(release, "ledger.jsonl").read_text().splitlines()]
+    signals = {s["name"]: s["signals"] for s in stages}
+    assert signals["text"]["language_prediction"] == {"backend": "fasttext"}
+    assert signals["scores"]["image_embedding"] == {"clip": model}
+
+
+def test_deleting_the_output_writes_it_again(pool, tmp_path):
+    out = tmp_path / "out"
+    made = []
+    for _ in range(2):
+        run("metaclip", pool, str(out))
+        made.append(Release.open(str(out)).mark["tars"])
+        shutil.rmtree(out)
+    assert made[0] == made[1]
+
+
 def test_a_broken_picture_is_dropped_with_its_reason(release, pool):
     broken = next(u for u, v in _verdicts(release).items() if "drawing 5" in Pool.open(pool).find(u)["caption"])
     verdict = _verdicts(release)[broken]

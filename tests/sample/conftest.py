@@ -9,6 +9,8 @@ from PIL import Image, ImageDraw
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "sample"))  # the scripts import each other as siblings
 
+import build  # noqa: E402 - needs the line above
+
 SVG = """<svg xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata><dc:title>{title}</dc:title>
 <dc:creator><cc:Agent><dc:title>{author}</dc:title></cc:Agent></dc:creator></metadata></svg>"""
 
@@ -64,6 +66,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def real() -> Path:
     """The real unpacked packages."""
     packages = ROOT / "work/sample/packages"
-    if not (packages / "tuxpaint-stamps-default/_done.json").is_file():
-        pytest.skip(f"{packages} is not there: run sample/fetch.py first")
+    needed = {name for names in build.NEEDS.values() for name in names}
+    missing = sorted(name for name in needed if not (packages / name / "_done.json").is_file())
+    if missing:
+        pytest.skip(f"{packages} lacks {missing}: run sample/fetch.py first")
     return packages

@@ -1,0 +1,214 @@
+"""Captions per second of `curation.methods.Matcher` beside pyahocorasick, used the way MetaCLIP uses it.
+
+    python benchmarks/match.py [--captions FILE.parquet] [--entries N] [--rounds N]
+
+500,000 entries (WordNet's, and seeded ones of one to three of its words) against the real captions of a LAION-style
+table, or generated ones where there is none. Both sides run in this process, in turn, on one thread; first their ids
+are compared, caption by caption. A rate is the median over the rounds of captions per second of thread CPU time. Each
+side gets and gives what is its own: ours Arrow arrays, the peer strings and lists of ids; `from_lists` is ours with
+strings and lists too. The last line on stdout is one JSON object.
+"""
+
+import argparse
+import gc
+import importlib.metadata
+import json
+import pickle
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.entries import load_entries
+from curation.methods import Matcher
+
+HERE = Path(__file__).resolve().parent
+CAPTIONS = HERE.parents[1] / "shared" / "data" / "tables" / "laion-style-10k.parquet"
+CAPTION_COLUMN = "TEXT"  # LAION's name of it
+PEER = "2.3.1"  # version of pyahocorasick, so that figures of different days compare
+ENTRIES = 500_000  # MetaCLIP's number of entries (arXiv:2309.16671, section 3.1)
+SIZES = (57, 33, 9)  # assumption: weights of one, two and three words (unigrams; bigrams; titles)
+SEED = 7  # any number: it only has to stay the same
+GENERATED = 10_000  # captions, where there is no table
+DECILES = (1, 3, 5, 6, 7, 8, 9, 10, 12, 16, 39)  # words a caption in that table, at 0, 10, .. 90 and 99 percent
+MARK_RATE = 0.07  # share of the words in that table that hold a mark
+
+
+def say(text: str) -> None:
+    """A line for the person who watches."""
+    print(f"== {text}", file=sys.stderr, flush=True)
+
+
+def peer_packages(name: str, requirement: str) -> Path:
+    """The site-packages of benchmarks/.venvs/NAME, made on first use, holding `requirement` ("package==version").
+
+    The environment has no pip of its own: this interpreter's installs into it, so it holds the peer and nothing else.
+    """
+    root = HERE / ".venvs" / name
+    site = Path(sysconfig.get_path("platlib", "venv", {"base": str(root), "platbase": str(root)}))
+    if not (site / f"{requirement.replace('==', '-')}.dist-info" / "RECORD").exists():  # pip writes it last
+        say(f"installing {requirement} into {root}")
+        subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", root], check=True, stdout=sys.stderr)
+        pip = [sys.executable, "-m", "pip", "--python", str(root), "install", "--quiet", "--progress-bar", "off"]
+        subprocess.run([*pip, requirement], check=True, stdout=sys.stderr)
+    return site
+
+
+def made_entries(wanted: int) -> list[str]:
+    """`wanted` distinct entries: WordNet's, then ones of one to three of their words, half of those in title case."""
+    entries = load_entries()[:wanted]
+    words = [word for entry in entries for word in entry.split(" ") if word]  # frequent words are drawn more often
+    draw = random.Random(SEED)
+    seen = dict.fromkeys(entries)  # a dict keeps the order
+    while len(seen) < wanted:
+        size = draw.choices((1, 2, 3), SIZES)[0]
+        entry = " ".join(draw.choices(words, k=size))
+        seen[entry.title() if draw.random() < 0.5 else entry] = None
+    return list(seen)
+
+
+def read_captions(path: Path, entries: list[str]) -> tuple[list[str], str]:
+    """(captions, where they come from): those of the table that are not null or, where there is none, made ones."""
+    if path.is_file():
+        return pq.read_table(path)[CAPTION_COLUMN].drop_null().to_pylist(), f"real captions ({path.name})"
+    draw = random.Random(SEED)
+    words = [word for entry in entries for word in entry.split(" ")]
+    captions = []
+    for _ in range(GENERATED):
+        low = draw.randrange(len(DECILES) - 1)
+        # squared, as lengths crowd at the low end of a decile (the last one runs from 16 to 39)
+        size = DECILES[low] + round((DECILES[low + 1] - DECILES[low]) * draw.random() ** 2)
+        marked = [word + "," * (draw.random() < MARK_RATE) for word in draw.choices(words, k=size)]
+        captions.append(" ".join(marked))
+    return captions, "generated captions"
+
+
+def spaced(caption: str) -> str:
+    """The caption as MetaCLIP searches it: blanks around it and its marks, other blanks as spaces (section 3.2)."""
+    caption = f" {caption} "
+    for mark in ",.;:?!`":
+        caption = caption.replace(mark, f" {mark} ")
+    for blank in "\t\n\r":
+        caption = caption.replace(blank, " ")
+    return caption
+
+
+def built_automaton(entries: list[str]) -> Callable:
+    """The peer's search: an automaton of the entries with a space on either side; captions in, lists of ids out."""
+    site = str(peer_packages("match", f"pyahocorasick=={PEER}"))
+    if site not in sys.path:
+        sys.path.append(site)
+    import ahocorasick
+
+    automaton = ahocorasick.Automaton()
+    for number, entry in enumerate(entries):
+        key = f" {entry} "
+        automaton.add_word(key, (number, key))
+    automaton.make_automaton()
+
+    def search(captions: list[str]) -> list[list[int]]:
+        return [list({number for _, (number, _) in automaton.iter(spaced(c))}) for c in captions]
+
+    return search
+
+
+def differences(ours: list[list[int]], peers: list[list[int]], captions: list[str], entries: list[str]) -> list[dict]:
+    """One row per caption that the two give other entries: the caption and the entries that only one has."""
+    pairs = [(set(a), set(b), caption) for a, b, caption in zip(ours, peers, captions, strict=True)]
+    return [
+        {"caption": caption, "ours_only": [entries[k] for k in a - b], "peer_only": [entries[k] for k in b - a]}
+        for a, b, caption in pairs
+        if a != b
+    ]
+
+
+def cpu_seconds(work: Callable) -> float:
+    """Thread CPU seconds of one call, without the collector, which would charge one side for the other's objects."""
+    gc.collect()
+    gc.disable()
+    start = time.thread_time()
+    work()
+    seconds = time.thread_time() - start
+    gc.enable()
+    return seconds
+
+
+def measured(sides: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
+    """CPU seconds per side and round; the sides take turns, and every second round in the opposite order."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds):
+        for name in list(sides)[:: -1 if number % 2 else 1]:
+            seconds[name].append(cpu_seconds(sides[name]))
+    return seconds
+
+
+def machine() -> str:
+    """Processor, cores and versions that the figures depend on."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.machine())
+    cores = sum(line.startswith("processor") for line in lines) or "?"
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numba", "pyarrow"))
+    return f"{model}, {cores} cores, Python {platform.python_version()}, {versions}, pyahocorasick {PEER}"
+
+
+def benchmark(path: Path, count: int, rounds: int) -> dict:
+    """The whole measurement: build both, compare their ids, time them in turn."""
+    entries = made_entries(count)
+    captions, source = read_captions(path, entries)
+    array, listed = pa.array(captions, pa.string()), pa.array(entries, pa.string())
+    Matcher(["a b"]).match(array[:1])  # compile, or load what is compiled: not part of a build
+    built_automaton(["a"])  # install, likewise
+    say(f"building from {len(entries)} entries")
+    builds = measured({"ours": lambda: Matcher(listed), "peer": lambda: built_automaton(entries)}, 3)
+    matcher, search = Matcher(listed), built_automaton(entries)
+    say(f"comparing on {len(captions)} captions")
+    found = matcher.match(array).to_pylist()
+    unequal = differences(found, search(captions), captions, entries)
+    sides = {
+        "ours": lambda: matcher.match(array),
+        "peer": lambda: search(captions),
+        "from_lists": lambda: matcher.match(pa.array(captions, pa.string())).to_pylist(),
+    }
+    say(f"{rounds} rounds")
+    seconds = measured(sides, rounds)
+    rates = {name: len(captions) / statistics.median(values) for name, values in seconds.items()}
+    ratios = [peer / ours for ours, peer in zip(seconds["ours"], seconds["peer"], strict=True)]
+    matches = sum(map(len, found)) / len(captions)
+    return {
+        "name": "match",
+        "ratio": round(rates["ours"] / rates["peer"], 2),
+        "ours": round(rates["ours"]),
+        "peer": round(rates["peer"]),
+        "unit": "captions per second of thread CPU time",
+        "input": f"{len(captions)} {source}, {matches:.1f} matches each; {len(entries)} entries, WordNet's and made",
+        "rounds": rounds,
+        "equal": unequal or True,
+        "machine": machine(),
+        "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
+        "from_lists": round(rates["from_lists"]),
+        "build_seconds": {name: round(statistics.median(values), 3) for name, values in builds.items()},
+        "memory_mb": round(len(pickle.dumps(matcher, protocol=5)) / 1e6, 1),  # the tables, as a worker gets them
+    }
+
+
+def main() -> None:
+    """Read the flags, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--captions", type=Path, default=CAPTIONS, help=f"parquet with column {CAPTION_COLUMN}")
+    parser.add_argument("--entries", type=int, default=ENTRIES)
+    parser.add_argument("--rounds", type=int, default=15)
+    args = parser.parse_args()
+    print(json.dumps(benchmark(args.captions, args.entries, args.rounds), ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()
