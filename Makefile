@@ -50,8 +50,9 @@ dist/curation.zip: $(shell find curation -type f -not -path '*/__pycache__/*')
 	mkdir -p dist && rm -f $@
 	$(PYTHON) -m zipfile -c $@ curation
 
-bench: setup ## measure beside the peer: make bench NAME=match
-	$(BIN)/python benchmarks/$(NAME).py
+bench: setup ## measure beside the peer: make bench NAME=match (all without NAME)
+	for name in $(or $(NAME),$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
+	  $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 image: ## the container image for driver, executors and trainer (DEVICE=cpu or gpu)
 	docker build -f docker/Dockerfile --build-arg DEVICE=$(or $(DEVICE),cpu) -t curation:$(or $(DEVICE),cpu) .

@@ -21,6 +21,7 @@ from curation.pool import Pool
 from curation.recipe import Recipe, plain
 from curation.rows import Rows, StageTable
 from curation.schema import SCHEMA_VERSION, SHARDS, SUBSET, VERDICT, hex_id
+from curation.shards.writer import shard_record
 
 CLAIM = "recipe.json"
 LOCK = "lock"
@@ -191,11 +192,6 @@ def _written(out: str, table: StageTable) -> list[dict[str, Any]]:
         return []
     shards = -(-table.done["rows"] // table.done["settings"]["samples_per_shard"])
     return [read_json(shard_record(out, number)) for number in range(shards)]
-
-
-def shard_record(out: str, number: int) -> str:
-    """Where a task leaves the record of a shard until release.json lists it."""
-    return join(out, "manifest", "parts", f"{number:08d}.json")
 
 
 def _write_shard_table(out: str, written: list[dict]) -> list[dict]:

@@ -18,17 +18,22 @@ KEPT_FORMATS = ("jpg", "png", "webp")  # what trainers read; anything else becom
 NOT_IN_JSON = ("shard", "offset", "bytes")
 
 
-def write_release_shard(out: str, number: int, rows: pa.Table, signals: list[str], record_uri: str) -> pa.Array:
+def shard_record(out: str, number: int) -> str:
+    """Where the record of a shard is left until release.json lists it."""
+    return join(out, "manifest", "parts", f"{number:08d}.json")
+
+
+def write_release_shard(out: str, number: int, rows: pa.Table, signals: list[str]) -> pa.Array:
     """Commit shard `number` with the samples of `rows`, in that order; per row why it could not be written, or null.
 
-    `rows` has the columns of SAMPLES that the pool knows, `image` pointers and the signals. The record at `record_uri`
-    comes last; an earlier attempt's is used again where it was made of the same rows.
+    `rows` has the columns of SAMPLES that the pool knows, `image` pointers and the signals. The shard's record comes
+    last; an earlier attempt's is used again where it was made of the same rows.
     """
     content = hex_id(str(rows.schema), *rows["uid"].to_pylist(), *rows["caption"].to_pylist())
-    record = read_json(record_uri)
+    record = read_json(shard_record(out, number))
     if record is None or record["content"] != content:
         record = _write(out, number, rows, signals) | {"content": content}
-        write_json(record_uri, record)
+        write_json(shard_record(out, number), record)
     errors = record["errors"]
     return pa.array([errors.get(uid) for uid in rows["uid"].to_pylist()], pa.string())
 

@@ -66,13 +66,12 @@ def _place(pairs: Any, samples_per_shard: int, seed: int) -> tuple[Any, int]:
 
 def _writing(out: str, signals: list[str]) -> Any:
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from curation.release import shard_record
         from curation.shards.writer import write_release_shard
         from curation.tables import grouped
 
         for number, run in grouped(batches, "shard"):
             rows = pa.Table.from_batches(list(run)).drop_columns(["_order", "shard"])
-            errors = write_release_shard(out, number, rows, signals, shard_record(out, number))
+            errors = write_release_shard(out, number, rows, signals)
             columns = [rows["uid"].combine_chunks(), pa.repeat(pa.scalar(number, pa.int32()), len(rows)), errors]
             yield pa.RecordBatch.from_arrays(columns, names=["uid", "shard", "error"])
 
