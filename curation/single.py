@@ -18,7 +18,7 @@ def stage_command(stage: Callable) -> Callable:
     """A function with the stage's tables and settings as flags, plus where to put its table.
 
     --pairs takes a pool or the folder of a stage table (whose kept rows are meant); other tables take the folder of a
-    stage's side table; --out is the store that gets `stages/NAME-KEY/`, by default the pool's.
+    stage's side table; --store is what gets `stages/NAME-KEY/`, by default the pool's.
     """
     spec = stage.spec
 
