@@ -14,10 +14,9 @@ from curation import tables
 from curation.compute import signal_schema
 from curation.files import join, write_json
 from curation.pool import Pool
-from curation.release import shard_record
 from curation.report.parts import digests
 from curation.schema import PAIRS, SHARDS, SUBSET, hex_id
-from curation.shards.writer import write_release_shard
+from curation.shards.writer import shard_record, write_release_shard
 from curation.signals import SIGNALS
 from curation.stages import STAGES
 from curation.stages.write_shards import CARRIED
@@ -187,7 +186,7 @@ def write_shards(maker: Maker, per_shard: int) -> tuple[list[dict], list[dict]]:
     for number, rows in shards.items():
         table = pa.Table.from_pylist(rows, schema)
         uri = shard_record(maker.made.out, number)
-        found = write_release_shard(maker.made.out, number, table, ["clip_score"], uri)
+        found = write_release_shard(maker.made.out, number, table, ["clip_score"])
         errors |= {r["uid"]: e for r, e in zip(rows, found.to_pylist()) if e}
         records.append(tables.read_json(uri))
     settings = {"samples_per_shard": per_shard, "signals": ["clip_score"], "seed": 0, "out": maker.made.out}
