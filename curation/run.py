@@ -42,6 +42,7 @@ def run(
     with release.claim(out, checked, opened) as folder:
         done = release.finished(folder)
         if done is not None:
+            report(folder)  # a run may have been killed between release.json and its report
             return _summary(done, folder, computed=0)
         return _run(spark_session(), checked, opened, folder, store or opened.store)
 
