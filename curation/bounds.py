@@ -10,9 +10,12 @@ no bound and are reasons of their own. Reasons read as the bound was written: `c
 `clip_score not in top 0.3`.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from curation.stage import cached
 
 Number = int | float
 RATIO_BINS = 1024  # per pass of the search for a rank: 10^10 rows come down to 10^4 in two passes
@@ -106,14 +109,8 @@ def _in_top(frame: Any, column: Any, bound: Bound) -> Any:
     """The condition that a row is in the top fraction."""
     from pyspark.sql import functions as F
 
-    scored = frame.select(column.cast("double").alias("score"), "uid").where(FINITE)
-    scores = scored.cache()
-    try:
-        total = scores.count()
-        rank = int(total * bound.top_fraction)
-        last = nth_best(scores, rank if bound.rule == "datacomp" else rank - 1)
-    finally:
-        scores.unpersist()
+    scores = cached(frame.select(column.cast("double").alias("score"), "uid").where(FINITE))
+    last = nth_best(scores, lambda n: int(n * bound.top_fraction) - (bound.rule == "exact"))
     if last is None:
         return F.lit(False)
     score, uid = last
@@ -123,18 +120,17 @@ def _in_top(frame: Any, column: Any, bound: Bound) -> Any:
     return (value > F.lit(score)) | ((value == F.lit(score)) & (F.col("uid") <= F.lit(uid)))
 
 
-def nth_best(scores: Any, index: int) -> tuple[float, str] | None:
-    """(score, uid) at `index` (from 0) in the order score descending, uid ascending; None if there is no such row.
+def nth_best(scores: Any, index_of: Callable[[int], int]) -> tuple[float, str] | None:
+    """(score, uid) at a place (from 0) in the order score descending, uid ascending; None if there is no such row.
 
-    Exact and in bounded memory: the range of scores is narrowed by histograms until few rows are left, and only those
-    come to the driver; equal scores are narrowed by uid.
+    `index_of` gives the place for a number of rows. Exact and in bounded memory: the range of scores is narrowed by
+    histograms until few rows are left, and only those come to the driver; equal scores are narrowed by uid.
     """
     from pyspark.sql import functions as F
 
-    if index < 0:
-        return None
     low, high, count = scores.agg(F.min("score"), F.max("score"), F.count("*")).first()
-    if index >= count:
+    index = index_of(count)
+    if not 0 <= index < count:
         return None
     while count > COLLECTED and low < high:
         width = (high - low) / RATIO_BINS

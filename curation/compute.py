@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from curation import tables
 from curation.graph import Node, closure
+from curation.parts import Part, find_part, write_part
 from curation.schema import hex_id
 from curation.signal import IMAGE_INPUTS
 from curation.vectors import to_binary
@@ -43,7 +44,7 @@ def bucket_writer(job: Job) -> Callable[[Iterator[pa.RecordBatch]], Iterator[dic
 
 def _write_rows(job: Job, rows: pa.Table, numbers: list[int]) -> Iterator[dict]:
     content = hex_id(*(f"{i}:{d}" for i, d in zip(rows["id"].to_pylist(), rows["digest"].to_pylist())))[:20]
-    done = {i: tables.find_part(job.folders[i], content) for i in numbers}
+    done = {i: find_part(job.folders[i], content) for i in numbers}
     missing = [i for i in numbers if done[i] is None]
     if missing:
         nodes = [job.nodes[i] for i in missing]
@@ -70,10 +71,10 @@ def signal_schema(value: pa.DataType) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _write_part(folder: str, name: str, rows: pa.Table, value: pa.Array, error: pa.Array) -> tables.Part:
+def _write_part(folder: str, name: str, rows: pa.Table, value: pa.Array, error: pa.Array) -> Part:
     columns = [rows["id"].combine_chunks(), rows["digest"].combine_chunks(), value, error]
     table = pa.Table.from_arrays(columns, schema=signal_schema(value.type)).sort_by("id")
-    return tables.write_part(folder, name, table.to_batches(), table.schema, findable=True)
+    return write_part(folder, name, table.to_batches(), table.schema, findable=True)
 
 
 def evaluate(nodes: list[Node], given: dict[str, Any], count: int) -> dict[str, pa.Array]:

@@ -7,6 +7,8 @@
     ├── StaleOutputError   name another output: this one holds another recipe or pool
     ├── LockedOutputError  wait: another run is writing this output
     ├── BrokenTableError   a committed file is missing or altered: restore it or delete the table
+    ├── OutputError        make room or get the right to write there, then run the same command again
+    ├── TaskError          see what it says: Spark, its JVM or a worker process failed
     ├── LostRowsError      report a bug: rows in are not rows out plus rows rejected
     └── BadItemError       nothing: one input item is rejected, with a reason code, and the job goes on
 
@@ -52,6 +54,14 @@ class BrokenTableError(CurationError):
     """A file that a commit record lists is missing or has another size or digest."""
 
 
+class OutputError(CurationError):
+    """A file cannot be written: the place is full, read-only, or not ours."""
+
+
+class TaskError(CurationError):
+    """Something failed inside Spark for a reason that no other class names; its own text is kept."""
+
+
 class LostRowsError(CurationError):
     """Rows in differ from rows out plus rows rejected: a bug, caught before the table is committed."""
 
@@ -63,6 +73,10 @@ class BadItemError(CurationError):
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, raised where the program is, so that locks are let go and temporary files removed."""
 
 
 def unknown(what: str, names: Iterable[str], known: Iterable[str], where: str) -> RecipeError:

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from curation.errors import RecipeError
 from curation.report.pairs import Pairs
 from curation.report.parts import first_rows, prefix, read_where, whole
-from curation.report.shown import cut, plain, public, value_text
 from curation.schema import SUBSET, VERDICT
 from curation.shards.manifest import Release
+from curation.shown import cut, plain, public, value_text
 
 FEWEST_DIGITS = 6  # of a uid that is cut short: 24 bits, few enough to type and enough for a pool of thousands
 EXAMPLES = 5  # pairs shown of each side by `compare`
@@ -57,7 +57,7 @@ def _origin(pair: Pairs) -> list[str]:
     row = _row(pair.pool_rows(columns))
     lines = [f"pair      {pair.uids[0]}"]
     if not row.get("source"):
-        return [*lines, f"pool      {public(pair.release.mark['pool'])}: the pair is not there any more"]
+        return [*lines, f"pool      {public(pair.release.places['pool'])}: the pair is not there any more"]
     image = row["image"]
     size = "" if image is None else f", {image['length']:,} bytes" if image["length"] is not None else ", whole file"
     where = "none: not downloaded" if image is None else f"{public(image['uri'])} at {image['offset'] or 0:,}{size}"

@@ -1,23 +1,42 @@
 """The commit rule for every file: write under a temporary name, hashing on the way; flush and fsync; rename to the
-final name; fsync the folder. So a file is seen whole or not at all.
+final name; fsync the folder. So a file is seen whole or not at all. And the lock for what only one process may write.
 """
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
+import shutil
+import socket
+import sys
 import uuid
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import fsspec
 
-from curation.errors import BrokenTableError
+from curation.errors import BrokenTableError, LockedOutputError, OutputError
+
+TAIL_BYTES = 1 << 16  # the end of a file, where Parquet keeps its schema and the places of its columns
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TEMPORARY = re.compile(r"\.(?P<host>[^/]+)-(?P<pid>\d+)-[0-9a-f]{32}\.tmp$")
 
 
 def join(folder: str, *names: str) -> str:
     """The URI of a name inside a folder."""
     return "/".join([folder.rstrip("/"), *names])
+
+
+def absolute(uri: str) -> str:
+    """A path or URI that means the same in any process: a plain path made absolute, no slash at its end.
+
+    >>> absolute("s3://bucket/folder/")
+    's3://bucket/folder'
+    """
+    return uri.rstrip("/") if "://" in uri else os.path.abspath(uri)
 
 
 def local_path(uri: str) -> str | None:
@@ -28,14 +47,17 @@ def local_path(uri: str) -> str | None:
 
 
 class _Hashing:
-    """A binary file that hashes and counts what is written through it."""
+    """A binary file that hashes and counts what is written through it, and keeps its last TAIL_BYTES."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.file, self.sha256, self.bytes, self.closed = file, hashlib.sha256(), 0, False
+        self.file, self.sha256, self.bytes, self.closed, self.tail = file, hashlib.sha256(), 0, False, b""
 
     def write(self, data: bytes) -> int:
-        self.sha256.update(data)
-        self.bytes += memoryview(data).nbytes
+        view = memoryview(data).cast("B")
+        self.sha256.update(view)
+        self.bytes += view.nbytes
+        kept = self.tail if view.nbytes < TAIL_BYTES else b""
+        self.tail = (kept + bytes(view[-TAIL_BYTES:]))[-TAIL_BYTES:]
         return self.file.write(data)
 
     def tell(self) -> int:
@@ -60,8 +82,8 @@ def _sync_folder(path: str) -> None:
 def committing(uri: str) -> Iterator[_Hashing]:
     """A file object whose content appears under `uri` at once and whole when the block ends, or not at all.
 
-    Gives `.bytes` and `.sha256` of what was written. An object store shows a file only when its upload completes,
-    which is the same promise.
+    Gives `.bytes`, `.sha256` and `.tail` of what was written. An object store shows a file only when its upload
+    completes, which is the same promise. OutputError where the place is full, read-only or not ours.
     """
     path = local_path(uri)
     if path is None:
@@ -69,18 +91,88 @@ def committing(uri: str) -> Iterator[_Hashing]:
             yield _Hashing(file)
         return
     folder = os.path.dirname(path) or "."
-    os.makedirs(folder, exist_ok=True)
-    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+    temporary = f"{path}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.tmp"
     try:
+        os.makedirs(folder, exist_ok=True)
         with open(temporary, "wb") as file:
             yield _Hashing(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
         _sync_folder(folder)
+    except OSError as error:
+        # A block may read other files too: only errors of this one are told as such.
+        if error.errno in (*FULL, errno.EROFS) or error.filename in (temporary, folder):
+            raise _output_error(path, error) from error
+        raise
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def _output_error(path: str, error: OSError) -> OutputError:
+    if error.errno not in FULL:
+        return OutputError(f"{path}: cannot be written: {error.strerror}")
+    free = shutil.disk_usage(os.path.dirname(path)).free
+    room = f"{free:,} bytes are free there, more are needed"
+    return OutputError(f"{path}: {error.strerror}: {room}; make room and run the same command again")
+
+
+def sweep(folder: str) -> None:
+    """Delete the temporary files that dead processes of this machine left in a local folder (not below it)."""
+    path = local_path(folder)
+    if path is None or not os.path.isdir(path):
+        return
+    for name in os.listdir(path):
+        found = TEMPORARY.search(name)
+        if found and found["host"] == socket.gethostname() and not os.path.exists(f"/proc/{found['pid']}"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(path, name))
+
+
+@contextlib.contextmanager
+def locked(folder: str, *, wait: bool) -> Iterator[None]:
+    """Hold the file `lock` in a local folder; another process waits for it, or gets LockedOutputError.
+
+    The kernel lets go of it when the process ends, however that ends. An object store has no lock.
+    """
+    path = local_path(folder)
+    if path is None:
+        yield
+        return
+    lock = os.path.join(path, "lock")
+    try:
+        os.makedirs(path, exist_ok=True)
+        handle = _take(lock, wait)
+    except OSError as error:
+        raise _output_error(lock, error) from error
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        yield
+    finally:
+        os.unlink(lock)
+        os.close(handle)
+
+
+def _take(lock: str, wait: bool) -> int:
+    """A descriptor of the lock file, locked."""
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(handle, 200).decode(errors="replace") or "another process"
+            if not wait:
+                os.close(handle)
+                raise LockedOutputError(f"{os.path.dirname(lock)} is being written by {holder}") from error
+            print(f"waiting for {holder}, which writes {os.path.dirname(lock)}", file=sys.stderr, flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        # A holder unlinks the file before it lets go: what we hold then is no longer the lock.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(lock)):
+                return handle
+        os.close(handle)
 
 
 def write_json(uri: str, value: Any) -> None:
@@ -98,6 +190,12 @@ def read_json(uri: str) -> Any | None:
         return None
     except ValueError as error:
         raise BrokenTableError(f"{uri}: not valid JSON ({error}); delete it to have it made again") from error
+
+
+def file_sha256(uri: str) -> str:
+    """64 hex, of a file's bytes."""
+    with fsspec.open(uri, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_folder(uri: str) -> None:

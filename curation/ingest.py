@@ -10,12 +10,14 @@ import pyarrow.compute as pc
 
 from curation import tables
 from curation.errors import LostRowsError, unknown
-from curation.files import join, local_path, remove_folder
+from curation.files import absolute, join, local_path, locked, remove_folder, sweep
 from curation.pool import Pool
 from curation.reading import reader
 from curation.schema import PAIRS, hex_id
 from curation.signal import setting_defaults
 
+FOLDERS = ("staging", "pairs", "rejects")  # of the pool, each with a folder per part
+PLACES = ("image", "source_uri")  # columns that say where something lies, not what it is
 MERGE_ORDER = ("caption_kind", "document", "source_uri")  # design §4: of equal uids the smallest of these stays
 
 
@@ -73,16 +75,19 @@ def ingest_sources(
     found = expand(sources, kind)
     _check_settings(settings, {found_kind for _, found_kind in found})
     units = [_unit(uri, found_kind, settings) for uri, found_kind in found]
-    pool = Pool.open_or_new(out)
     key = hex_id("ingest", json.dumps([units, name], sort_keys=True))[:16]
-    if any(part["key"] == key for part in pool.parts):
-        return {"pool": pool.uri, "part": key, "rows": 0, "already_ingested": True, "pool_rows": pool.rows}
-    spark = spark_session()
-    print(f"reading {len(units)} files", file=sys.stderr, flush=True)
-    frame = spark.createDataFrame([(i, json.dumps(unit)) for i, unit in enumerate(units)], "number int, unit string")
-    laid = frame.repartitionById(len(units), "number")
-    records = tables.in_tasks(laid, reader(pool.uri, key, name))
-    return _commit(spark, pool, key, units, sorted(records, key=lambda r: r["unit"]))
+    with locked(absolute(out), wait=True):
+        pool = Pool.open_or_new(out)
+        if any(part["key"] == key for part in pool.parts):
+            return {"pool": pool.uri, "part": key, "rows": 0, "already_ingested": True, "pool_rows": pool.rows}
+        for folder in (pool.uri, join(pool.uri, "images"), *(join(pool.uri, name, key) for name in FOLDERS)):
+            sweep(folder)
+        spark = spark_session()
+        print(f"reading {len(units)} files", file=sys.stderr, flush=True)
+        rows = [(number, json.dumps(unit)) for number, unit in enumerate(units)]
+        laid = spark.createDataFrame(rows, "number int, unit string").repartitionById(len(units), "number")
+        records = tables.in_tasks(laid, reader(pool.uri, key, name))
+        return _commit(spark, pool, key, units, sorted(records, key=lambda r: r["unit"]))
 
 
 def _check_settings(settings: dict[str, Any], kinds: set[str]) -> None:
@@ -135,12 +140,22 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
         "already_in_pool": known,
         "rejected": sum(r["rejected"] for r in records),
         "images": [r["images"] for r in records if r["images"]],
-        "content": hex_id(*(p["sha256"] for p in parts)),
+        "content": _content(tables.read_spark(spark, folder, parts)),
     }
     grown = pool.with_part(part)
     remove_folder(staging)
     counts = {k: part[k] for k in ("files", "rows", "merged", "already_in_pool", "rejected")}
     return {"pool": pool.uri, "part": key, **counts, "pool_rows": grown.rows}
+
+
+def _content(pairs: Any) -> str:
+    """32 hex: the exclusive or of a hash of each row, less its places: order, files and folders do not count."""
+    from pyspark.sql import functions as F
+
+    columns = [F.col(name) for name in PAIRS.names if name not in (*PLACES, "extra")]
+    columns += [F.col("image").isNull(), F.array_sort(F.map_entries("extra"))]
+    halves = (F.coalesce(F.bit_xor(F.xxhash64(F.lit(half), *columns)), F.lit(0)) for half in range(2))
+    return "".join(f"{half % 2**64:016x}" for half in pairs.select(*halves).first())
 
 
 def _merge(found: Any) -> Any:

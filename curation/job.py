@@ -6,13 +6,16 @@ import argparse
 import inspect
 import json
 import os
-import re
+import signal
 import sys
+import traceback
 import types
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from curation.errors import CurationError
+from curation.errors import CurationError, Terminated
+from curation.failures import spark_failures, told
+from curation.shown import public
 
 
 class Parser(argparse.ArgumentParser):
@@ -69,31 +72,40 @@ def call(function: Callable, arguments: argparse.Namespace) -> Any:
     return function(*positional, **settings)
 
 
+def _terminate(*_: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
 def finish(function: Callable, arguments: argparse.Namespace) -> int:
-    """Call, print the result as one JSON line, and turn errors raised on purpose into one line and an exit status."""
+    """Call, print the result as one JSON line, and turn expected failures into one line and an exit status.
+
+    The environment variable CURATION_TRACEBACK=1 shows the traceback too, and Spark's own log.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         result = call(function, arguments)
-    except CurationError as error:
-        print(f"{type(error).__name__}: {redacted(str(error))}", file=sys.stderr)
-        return error.exit_code
     except BrokenPipeError:  # the reader of our output, `head` say, had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, Terminated)
+        print(f"{'terminated' if terminated else 'interrupted'}; run the same command again to go on", file=sys.stderr)
+        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
+    except (CurationError, OSError, *spark_failures()) as error:
+        return _failed(error)
     if result is not None:
         print(json.dumps(result, sort_keys=True, allow_nan=False), flush=True)
     return int(isinstance(result, dict) and bool(result.get("faults")))
 
 
-def redacted(text: str) -> str:
-    """`text` without user names, passwords and tokens in its URLs.
-
-    >>> redacted("s3://key:secret@host/a")
-    's3://***@host/a'
-    """
-    return re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
+def _failed(error: Exception) -> int:
+    if os.environ.get("CURATION_TRACEBACK"):
+        traceback.print_exception(error)
+    known = error if isinstance(error, CurationError) else told(error) if isinstance(error, spark_failures()) else None
+    shown = error if known is None else known
+    print(f"{type(shown).__name__}: {public(str(shown))}", file=sys.stderr)
+    return 1 if known is None else known.exit_code
 
 
 def parser_for(function: Callable, name: str, parent: Any = None) -> argparse.ArgumentParser:

@@ -1,12 +1,13 @@
 """A pool: all candidate pairs, in parts that are never touched again once `pool.json` lists them."""
 
-import os
+import functools
+import operator
 from dataclasses import dataclass
 from typing import Any
 
 from curation import tables
 from curation.errors import RecipeError, SchemaError
-from curation.files import join, read_json, write_json
+from curation.files import absolute, join, read_json, write_json
 from curation.schema import PAIRS, SCHEMA_VERSION, hex_id
 
 POOL = "pool.json"
@@ -14,7 +15,7 @@ POOL = "pool.json"
 
 @dataclass(frozen=True)
 class Pool:
-    """An open pool. `parts` are the entries of pool.json; `key` changes with every part added."""
+    """An open pool. `parts` are the entries of pool.json; `key` changes with every row added."""
 
     uri: str
     parts: tuple[dict[str, Any], ...] = ()
@@ -22,7 +23,7 @@ class Pool:
     @staticmethod
     def open(uri: str) -> "Pool":
         """Open a pool; RecipeError where there is none, SchemaError where a newer version wrote it."""
-        uri = uri.rstrip("/") if "://" in uri else os.path.abspath(uri)
+        uri = absolute(uri)
         record = read_json(join(uri, POOL))
         if record is None:
             raise RecipeError(f"no pool at {uri}: no {POOL} there; make one with: curate ingest SOURCE... --out {uri}")
@@ -36,12 +37,13 @@ class Pool:
     @staticmethod
     def open_or_new(uri: str) -> "Pool":
         """Open a pool, or an empty one that comes into being with its first part."""
-        absolute = uri.rstrip("/") if "://" in uri else os.path.abspath(uri)
-        return Pool.open(uri) if read_json(join(absolute, POOL)) is not None else Pool(absolute)
+        return Pool.open(uri) if read_json(join(absolute(uri), POOL)) is not None else Pool(absolute(uri))
 
     @property
     def key(self) -> str:
-        return hex_id("pool", *sorted(part["content"] for part in self.parts if part["rows"]))
+        """32 hex, of the rows alone: neither where files lie nor how the rows came in changes it."""
+        rows = functools.reduce(operator.xor, (int(part["content"], 16) for part in self.parts), 0)
+        return hex_id("pool", f"{rows:032x}")
 
     @property
     def rows(self) -> int:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curation.files import committing, join, read_json, write_json
+from curation.parts import parquet_writer
 from curation.schema import PAIRS, REJECTS, hex_id
 
 
@@ -74,8 +74,8 @@ def _write_found(found: str, rejects: str, images: PoolImages, name: str | None,
     with (
         committing(found) as found_file,
         committing(rejects) as rejects_file,
-        pq.ParquetWriter(found_file, PAIRS.arrow, compression="zstd") as pairs,
-        pq.ParquetWriter(rejects_file, REJECTS.arrow, compression="zstd") as refused,
+        parquet_writer(found_file, PAIRS.arrow) as pairs,
+        parquet_writer(rejects_file, REJECTS.arrow) as refused,
     ):
         for batch in SOURCES[unit["kind"]].read(unit["uri"], images, **unit["settings"]):
             if "identity" in batch.schema.names:

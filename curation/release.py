@@ -1,52 +1,56 @@
 """A release: one recipe on one pool, in a folder of its own. Claimed before work, committed by its last file.
 
-`recipe.json` says what the folder is for; `lock` who is writing it; `subset/` holds the verdict on every pair of the
-pool; `ledger.jsonl` a line per stage; `manifest/release.json`, written last, lists every file and makes it a release.
+`recipe.json` says what the folder is for and where pool and store lie; `lock` who is writing it; `subset/` holds the
+verdict on every pair of the pool; `ledger.jsonl` a line per stage; `manifest/release.json`, written last, lists every
+file and makes it a release. It names no place and no time: equal runs give equal bytes.
 """
 
 import contextlib
 import functools
 import json
 import os
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import fsspec
 
 from curation import __version__, tables
-from curation.errors import LockedOutputError, LostRowsError, StaleOutputError
-from curation.files import committing, join, local_path, read_json, remove_folder, write_json
+from curation.errors import LostRowsError, StaleOutputError
+from curation.files import absolute, committing, join, local_path, locked, read_json, remove_folder, sweep, write_json
+from curation.parts import part_uris, write_part
 from curation.pool import Pool
 from curation.recipe import Recipe, plain
 from curation.rows import Rows, StageTable
 from curation.schema import SCHEMA_VERSION, SHARDS, SUBSET, VERDICT, hex_id
+from curation.shards.manifest import CLAIM
+from curation.shards.mark import MARK, sealed
 from curation.shards.writer import shard_record
 
-CLAIM = "recipe.json"
-LOCK = "lock"
-MARK = "manifest/release.json"
+FOLDERS = ("shards", "subset", "manifest", "manifest/samples", "manifest/shards", "manifest/parts")
 
 
 @contextlib.contextmanager
-def claim(out: str, recipe: Recipe, pool: Pool) -> Iterator[str]:
+def claim(out: str, recipe: Recipe, pool: Pool, store: str) -> Iterator[str]:
     """Hold the folder `out` for this recipe and pool while the block runs; gives its absolute URI.
 
     StaleOutputError where it holds another recipe or pool, or something else; LockedOutputError where another live
     process writes it.
     """
-    folder = out.rstrip("/") if "://" in out else os.path.abspath(out)
+    folder = absolute(out)
     wanted = {"recipe": recipe.name, "pool_key": pool.key, "key": release_key(recipe, pool)}
-    found = read_json(join(folder, CLAIM))
-    if found is None and _holds_files(folder):
-        raise StaleOutputError(f"{folder} is not empty and no output of a recipe: name another OUT")
-    if found is not None and found != wanted:
-        raise StaleOutputError(
-            f"{folder} holds recipe {found['recipe']} ({found['key'][:8]}) on pool {found['pool_key'][:8]}, wanted "
-            f"{recipe.name} ({wanted['key'][:8]}) on pool {pool.key[:8]}: name another OUT (the store is shared anyway)"
-        )
-    with _lock(folder):
-        write_json(join(folder, CLAIM), wanted)
+    with locked(folder, wait=False):
+        found = read_json(join(folder, CLAIM))
+        if found is None and _holds_files(folder):
+            raise StaleOutputError(f"{folder} is not empty and no output of a recipe: name another OUT")
+        if found is not None and {k: found.get(k) for k in wanted} != wanted:
+            raise StaleOutputError(
+                f"{folder} holds recipe {found['recipe']} ({found['key'][:8]}) on pool {found['pool_key'][:8]}, "
+                f"wanted {recipe.name} ({wanted['key'][:8]}) on pool {pool.key[:8]}: name another OUT (the store is "
+                "shared anyway)"
+            )
+        for each in (folder, *(join(folder, name) for name in FOLDERS)):
+            sweep(each)
+        write_json(join(folder, CLAIM), wanted | {"pool": pool.uri, "store": store})
         yield folder
 
 
@@ -61,7 +65,8 @@ def finished(out: str) -> dict[str, Any] | None:
     """The content of release.json where the release is committed and its files are there, else None."""
     done = read_json(join(out, MARK))
     if done is not None:
-        tables.part_uris(out, [*done["samples"], *done["shards"], *done["tars"], *done["subset"]])
+        part_uris(out, [*done["samples"], *done["shards"], *done["tars"], *done["subset"]])
+        remove_folder(join(out, "manifest", "parts"))  # a run may have been killed just before it did
     return done
 
 
@@ -70,35 +75,7 @@ def _holds_files(folder: str) -> bool:
     if path is None:
         file_system, path = fsspec.core.url_to_fs(folder)
         return file_system.exists(path) and bool(file_system.ls(path))
-    return os.path.isdir(path) and bool(set(os.listdir(path)) - {LOCK})
-
-
-@contextlib.contextmanager
-def _lock(folder: str) -> Iterator[None]:
-    """Hold `lock` in a local folder; the lock of a dead process of this machine is taken over."""
-    path = local_path(folder)
-    if path is None:  # an object store has no lock: there, parts are content-named and a second run writes the same
-        yield
-        return
-    os.makedirs(path, exist_ok=True)
-    lock = os.path.join(path, LOCK)
-    mine = f"{socket.gethostname()} {os.getpid()}"
-    if os.path.exists(lock):
-        with open(lock) as file:
-            host, pid = file.read().split()
-        alive = host != socket.gethostname() or os.path.exists(f"/proc/{pid}")
-        if alive and f"{host} {pid}" != mine:
-            raise LockedOutputError(f"{folder} is being written by process {pid} on {host}; if it is dead, rm {lock}")
-        os.unlink(lock)
-    try:
-        with open(lock, "x") as file:
-            file.write(mine)
-    except FileExistsError as error:
-        raise LockedOutputError(f"{folder} is being written by another process, see {lock}") from error
-    try:
-        yield
-    finally:
-        os.unlink(lock)
+    return os.path.isdir(path) and bool(set(os.listdir(path)) - {"lock"})
 
 
 def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any]) -> dict[str, Any]:
@@ -113,9 +90,7 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
         "recipe": recipe.name,
         "recipe_text": recipe.text,
         "key": release_key(recipe, last.pool),
-        "pool": last.pool.uri,
         "pool_key": last.pool.key,
-        "store": last.store,
         "versions": {"curation": __version__},
         "counts": {"pool": last.pool.rows, "kept": last.count, "shards": len(written)},
         "stages": untimed,
@@ -125,6 +100,7 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
         "shards": _write_shard_table(out, written),
         "subset": subset,
     }
+    record = sealed(record)
     write_json(join(out, MARK), record)
     remove_folder(join(out, "manifest", "parts"))
     return record
@@ -137,7 +113,7 @@ def _stages(recipe: Recipe, made: dict[str, Any]) -> list[dict[str, Any]]:
         table = made[step.name].chain[-1]
         done = table.done
         entry = {k: done[k] for k in ("key", "version", "settings", "signals", "drops", "seconds", "curation")}
-        entry |= {"name": step.name, "run": step.spec.name, "on": list(step.on), "folder": table.folder}
+        entry |= {"name": step.name, "run": step.spec.name, "on": list(step.on)}
         entries.append(entry | {"rows_in": done["rows"], "rows_out": done["kept"], "input_keys": done["input_keys"]})
     return entries
 
@@ -150,7 +126,7 @@ def write_lines(uri: str, values: list[dict[str, Any]]) -> None:
 
 
 def _signals(recipe: Recipe, last: Rows) -> dict[str, Any]:
-    """Every stored signal that the recipe reads: key, folder, and the models behind it as its commit record says."""
+    """Every stored signal that the recipe reads: key, settings, and the models behind it as its commit record says."""
     from curation.graph import closure
     from curation.store import Store
 
@@ -160,10 +136,11 @@ def _signals(recipe: Recipe, last: Rows) -> dict[str, Any]:
     store = Store(None, last.store)
     described = {}
     for name, node in nodes.items():
-        described[name] = {"key": node.key, "settings": dict(node.settings), "stored": node.stored}
+        settings = dict(node.settings)
+        described[name] = {"of": node.spec.name, "key": node.key, "settings": settings, "stored": node.stored}
         done = tables.read_done(store.folder(node))
         if done:
-            described[name] |= {"folder": store.folder(node), "models": done["models"]}
+            described[name] |= {"models": done["models"]}
     return described
 
 
@@ -183,7 +160,7 @@ def _write_subset(spark: Any, out: str, last: Rows, names: dict[str, str]) -> li
     rows = sum(p["rows"] for p in parts)
     if rows != last.pool.rows:
         raise LostRowsError(f"subset of {out}: {rows} verdicts for {last.pool.rows} pairs of the pool")
-    return [{k: p[k] for k in ("bytes", "rows", "sha256")} | {"name": f"subset/{p['name']}"} for p in parts]
+    return [{k: p[k] for k in ("bytes", "rows", "sha256", "tail")} | {"name": f"subset/{p['name']}"} for p in parts]
 
 
 def _written(out: str, table: StageTable) -> list[dict[str, Any]]:
@@ -202,5 +179,5 @@ def _write_shard_table(out: str, written: list[dict]) -> list[dict]:
         for n, w in enumerate(written)
     ]
     batch = pa.RecordBatch.from_pylist(rows, SHARDS.arrow)
-    part = tables.write_part(join(out, "manifest", "shards"), "00000000", [batch], SHARDS.arrow).record()
+    part = write_part(join(out, "manifest", "shards"), "00000000", [batch], SHARDS.arrow).record()
     return [part | {"name": f"manifest/shards/{part['name']}"}]

@@ -106,10 +106,16 @@ class Rows:
         roots |= {"extra"} if extra else set()
         frame = self._join(spark, list(dict.fromkeys(["uid", *plain, *sorted(roots)])))
         if nodes:
-            frame = Store(spark, self.store).attach(frame, nodes)
+            frame = Store(spark, self.store).attach(frame, nodes, self._keys)
         for name in extra:
             frame = frame.withColumn(name, F.col("extra").getItem(name.removeprefix("extra.")))
         return frame.select(*(f"`{c}`" for c in columns))
+
+    def _keys(self, columns: tuple[str, ...]) -> list[str]:
+        """Keys of these rows, then of those before them in the chain, as long as `columns` come from no later stage."""
+        homes = [self._home(c) for c in columns]
+        first = max((self.chain.index(h) for h in homes if h is not self.pool), default=-1)
+        return [replace(self, chain=self.chain[: n + 1]).key for n in reversed(range(first, len(self.chain)))]
 
     def _join(self, spark: Any, columns: list[str]) -> Any:
         """uid and `columns` of pool and chain, for the rows that the last stage kept."""

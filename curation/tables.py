@@ -1,75 +1,22 @@
 """The one module that reads and writes tables.
 
 A table is a folder of Parquet parts and one `_done.json`, renamed into place last, that lists each part with bytes,
-rows and SHA-256. Readers take file names only from it, never from a listing, so a torn write is never seen. A part that
-costs much also leaves a record `NAME.json` beside it, so that a resumed run finds by name what an earlier one finished.
+rows and SHA-256. Readers take file names only from it, never from a listing, so a torn write is never seen.
 """
 
-import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from curation.errors import BrokenTableError
-from curation.files import committing, join, read_json, write_json
+from curation.files import join, read_json, write_json
+from curation.parts import parquet_schema, part_uris, read_part, write_part
 
 DONE = "_done.json"
 ROWS_PER_PART = 1 << 17  # assumption: 131,072 rows of captions are about 10 MB of zstd Parquet, a few seconds of work
-
-
-class Part(NamedTuple):
-    """One committed file of a table; `counts` are sums that the writer took on the way (kept rows, drop reasons)."""
-
-    name: str
-    bytes: int
-    rows: int
-    sha256: str
-    counts: dict[str, int] | None = None
-
-    def record(self) -> dict[str, Any]:
-        return {k: v for k, v in self._asdict().items() if v is not None}
-
-
-def write_part(
-    folder: str, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, findable: bool = False
-) -> Part:
-    """Commit one Parquet part from a stream of batches, rows in their order; `findable` leaves a record beside it."""
-    file_name = f"{name}.parquet"
-    rows = 0
-    counts: dict[str, int] = {}
-    with committing(join(folder, file_name)) as file:
-        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for batch in batches:
-                writer.write_batch(batch.select(schema.names).cast(schema))
-                rows += batch.num_rows
-                _count_verdicts(batch, counts)
-        part = Part(file_name, file.bytes, rows, file.sha256.hexdigest(), counts or None)
-    if findable:
-        write_json(join(folder, f"{name}.json"), part.record())
-    return part
-
-
-def _count_verdicts(batch: pa.RecordBatch, counts: dict[str, int]) -> None:
-    if "keep" not in batch.schema.names:
-        return
-    for name in ("drop_stage", "drop_reason"):
-        if name in batch.schema.names:
-            for value in batch.column(name).value_counts().to_pylist():
-                key = value["values"] if value["values"] is not None else "kept"
-                counts[key] = counts.get(key, 0) + value["counts"]
-            return
-
-
-def find_part(folder: str, name: str) -> Part | None:
-    """The record of a part that an earlier attempt committed under this name, or None."""
-    record = read_json(join(folder, f"{name}.json"))
-    return None if record is None else Part(**record)
 
 
 def read_done(folder: str) -> dict[str, Any] | None:
@@ -82,37 +29,12 @@ def write_done(folder: str, record: dict[str, Any]) -> None:
     write_json(join(folder, DONE), record)
 
 
-def part_uris(folder: str, parts: Iterable[dict[str, Any]]) -> list[str]:
-    """URIs of the listed parts; BrokenTableError if one is missing or has another size than was committed."""
-    uris = []
-    for part in parts:
-        uri = join(folder, part["name"])
-        file_system, path = fsspec.core.url_to_fs(uri)
-        try:
-            size = file_system.size(path)
-        except FileNotFoundError:
-            size = None
-        if size != part["bytes"]:
-            found = "missing" if size is None else f"{size} bytes"
-            wanted = f"wanted {part['bytes']} bytes as committed"
-            raise BrokenTableError(f"{uri}: {found}, {wanted}; restore the file or delete the table")
-        uris.append(uri)
-    return uris
-
-
-def file_sha256(uri: str) -> str:
-    """64 hex, of a file's bytes."""
-    with fsspec.open(uri, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def read_arrow(
     folder: str, parts: Iterable[dict], columns: list[str] | None = None, uids: list[str] | None = None
 ) -> pa.Table:
     """The listed parts as one Arrow table, in the order listed; only the rows of `uids` where given."""
     filters = None if uids is None else [("uid", "in", uids)]
-    uris = part_uris(folder, parts)
-    return pa.concat_tables([pq.read_table(u, columns=columns, filters=filters, partitioning=None) for u in uris])
+    return pa.concat_tables([read_part(uri, columns, filters) for uri in part_uris(folder, parts)])
 
 
 def read_uid(folder: str, parts: Iterable[dict], uid: str) -> dict[str, Any] | None:
@@ -126,18 +48,13 @@ def read_uid(folder: str, parts: Iterable[dict], uid: str) -> dict[str, Any] | N
     return None
 
 
-def parquet_schema(folder: str, parts: list[dict]) -> pa.Schema:
-    """The Arrow schema of a table, read off its first part."""
-    with fsspec.open(join(folder, parts[0]["name"]), "rb") as file:
-        return pq.read_schema(file).remove_metadata()
-
-
 def read_spark(spark: Any, folder: str, parts: list[dict]) -> Any:
     """The listed parts as a DataFrame with the schema of the first; no listing, no schema inference job."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
+    uris = part_uris(folder, parts)
     schema = from_arrow_schema(parquet_schema(folder, parts))
-    return spark.read.schema(schema).parquet(*part_uris(folder, parts))
+    return spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true").parquet(*uris)
 
 
 def prefix_digits(rows: int) -> int:

@@ -27,7 +27,7 @@ def spark():
     os.environ.setdefault("CURATION_SPARK", "spark.sql.shuffle.partitions=4")
     from curation.session import spark_session
 
-    session = spark_session("tests")
+    session = spark_session()
     yield session
     session.stop()
 

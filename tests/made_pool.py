@@ -9,6 +9,7 @@ from PIL import Image
 
 from curation import tables
 from curation.files import join
+from curation.parts import write_part
 from curation.pool import Pool
 from curation.schema import PAIRS, hex_id
 
@@ -75,6 +76,6 @@ def write_table(folder: str, rows: list[dict], schema: pa.Schema, digits: int, r
     for start in starts:
         here = sorted((r for r in rows if r["uid"].startswith(start)), key=lambda r: r["uid"])
         batch = pa.RecordBatch.from_pylist(here, schema)
-        parts.append(tables.write_part(folder, start or "all", [batch], schema).record())
+        parts.append(write_part(folder, start or "all", [batch], schema).record())
     tables.write_done(folder, record | {"parts": parts, "columns": schema.names})
     return parts

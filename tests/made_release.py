@@ -13,9 +13,11 @@ import pyarrow as pa
 from curation import tables
 from curation.compute import signal_schema
 from curation.files import join, write_json
+from curation.parts import write_part
 from curation.pool import Pool
 from curation.report.parts import digests
 from curation.schema import PAIRS, SHARDS, SUBSET, hex_id
+from curation.shards.mark import sealed
 from curation.shards.writer import shard_record, write_release_shard
 from curation.signals import SIGNALS
 from curation.stages import STAGES
@@ -74,10 +76,10 @@ class Maker:
         parts = []
         for number, rows in enumerate((stale + listed[::3], [r for i, r in enumerate(listed) if i % 3])):
             batch = pa.RecordBatch.from_pylist(sorted(rows, key=lambda r: r["id"]), signal_schema(spec.type))
-            parts.append(tables.write_part(folder, f"part{number}", [batch], batch.schema).record())
+            parts.append(write_part(folder, f"part{number}", [batch], batch.schema).record())
         models = {"clip": {"name": "made-clip", "digest": "ab" * 32, "dim": 4}} if "clip" in spec.name else {}
         tables.write_done(folder, {"parts": parts, "models": models})
-        self.signals[name] = {"key": key, "settings": {}, "stored": True, "folder": folder, "models": models}
+        self.signals[name] = {"of": spec.name, "key": key, "settings": {}, "stored": True, "models": models}
 
     def step(self, name: str, run: str, settings: dict, verdict: Any, columns: Any = None) -> None:
         """One stage: `verdict(row)` is None or (reason, value), `columns(row)` what the stage adds."""
@@ -89,12 +91,13 @@ class Maker:
             row |= {"keep": reason is None, "drop_reason": reason, "drop_value": value}
             counts[reason] = counts.get(reason, 0) + 1
             table.append({n: row.get(n) for n in schema.names})
-        folder = join(self.store, "stages", f"{run}-{hex_id(name, self.made.out)}")
+        key = hex_id(name, self.made.out)
+        folder = join(self.made.out if run == "write_shards" else self.store, "stages", f"{run}-{key}")
         kept = counts.pop(None, 0)
         sides = self._entry_counts(folder) if run == "match_entries" else {}
         record = {"stage": run, "rows": len(table), "kept": kept, "drops": counts, "tables": sides}
         write_table(folder, table, schema, self.digits, record)
-        entry = {"name": name, "run": run, "version": 1, "settings": settings, "folder": folder, "key": "00"}
+        entry = {"name": name, "run": run, "version": 1, "settings": settings, "key": key}
         self.stages.append(entry | {"drops": counts, "rows_in": len(table), "rows_out": kept, "on": []})
         for row in self.rows:
             if not row["keep"]:
@@ -106,7 +109,7 @@ class Maker:
         rows = [{"entry_id": i, "entry": e, "count": int(c)} for i, (e, c) in enumerate(zip(ENTRIES, counts))]
         fields = [pa.field(c.name, c.type, c.nullable) for c in STAGES["match_entries"].spec.tables["entry_counts"]]
         batch = pa.RecordBatch.from_pylist(rows, pa.schema(fields))
-        part = tables.write_part(join(folder, "entry_counts"), "all", [batch], batch.schema)
+        part = write_part(join(folder, "entry_counts"), "all", [batch], batch.schema)
         return {"entry_counts": [part.record()]}
 
 
@@ -221,15 +224,13 @@ def write_mark(maker: Maker, size: int, tars: list[dict], samples: list[dict], s
     out = maker.made.out
     sizes = [{"shard": n, "samples": t["rows"], "bytes": t["bytes"], "sha256": t["sha256"]} for n, t in enumerate(tars)]
     batch = pa.RecordBatch.from_pylist(sizes, SHARDS.arrow)
-    shards = tables.write_part(join(out, "manifest", "shards"), "00000000", [batch], SHARDS.arrow).record()
+    shards = write_part(join(out, "manifest", "shards"), "00000000", [batch], SHARDS.arrow).record()
     mark = {
         "schema_version": 1,
         "recipe": "made",
         "recipe_text": RECIPE,
         "key": "11" * 16,
-        "pool": maker.made.pool,
         "pool_key": Pool.open(maker.made.pool).key,
-        "store": maker.store,
         "versions": {"curation": "0.1.0"},
         "counts": {"pool": size, "kept": len(maker.made.kept), "shards": len(tars)},
         "stages": maker.stages,
@@ -239,4 +240,5 @@ def write_mark(maker: Maker, size: int, tars: list[dict], samples: list[dict], s
         "shards": [shards | {"name": f"manifest/shards/{shards['name']}"}],
         "subset": [p | {"name": f"subset/{p['name']}"} for p in subset],
     }
-    write_json(join(out, "manifest", "release.json"), mark)
+    write_json(join(out, "recipe.json"), {"recipe": "made", "pool": maker.made.pool, "store": maker.store})
+    write_json(join(out, "manifest", "release.json"), sealed(mark))

@@ -11,8 +11,11 @@ from curation import cli, tables
 from curation.errors import BrokenTableError, RecipeError
 from curation.explain import compare, why
 from curation.files import read_json, write_json
-from curation.report.shown import plain
+from curation.parts import write_part
 from curation.schema import SUBSET
+from curation.shards.manifest import Release
+from curation.shards.mark import sealed
+from curation.shown import plain
 from tests.made_pool import SECRET_URL
 from tests.made_release import make_release
 
@@ -80,13 +83,13 @@ def test_signals_are_those_of_this_pair(made, ask):
 
 def test_a_value_of_another_caption_is_not_shown(made, ask):
     """The store holds a row of the same uid whose digest stands for other inputs."""
-    mark = read_json(f"{made.out}/manifest/release.json")
-    folder = mark["signals"]["language_prediction"]["folder"]
+    release = Release.open(made.out)
+    folder = release.signal_folder("language_prediction")
     rows = tables.read_arrow(folder, tables.read_done(folder)["parts"]).to_pylist()
     [stale] = [row for row in rows if row["digest"] == 7]
     other = Counter(r["id"] for r in rows)[stale["id"]]
     assert other == 2
-    folder = mark["signals"]["clip_score"]["folder"]
+    folder = release.signal_folder("clip_score")
     rows = tables.read_arrow(folder, tables.read_done(folder)["parts"]).to_pylist()
     [stale] = [row for row in rows if row["digest"] == 7]
     text = "\n".join(ask(made.out, stale["id"]))
@@ -133,10 +136,10 @@ def test_a_beginning_of_two_uids_is_refused_and_both_named(tmp_path, ask):
     uids = ["abcdef" + "0" * 26, "abcdef" + "1" * 26]
     rows = [{"uid": u, "keep": True} for u in uids]
     batch = pa.RecordBatch.from_pylist(rows, SUBSET.arrow)
-    part = tables.write_part(str(tmp_path / "subset"), "all", [batch], SUBSET.arrow).record()
+    part = write_part(str(tmp_path / "subset"), "all", [batch], SUBSET.arrow).record()
     subset = [part | {"name": "subset/all.parquet"}]
-    mark = {"schema_version": 1, "pool": str(tmp_path / "gone"), "stages": [], "signals": {}, "tars": []}
-    write_json(str(tmp_path / "manifest" / "release.json"), mark | {"subset": subset})
+    mark = {"schema_version": 1, "counts": {}, "stages": [], "signals": {}, "tars": [], "samples": [], "shards": []}
+    write_json(str(tmp_path / "manifest" / "release.json"), sealed(mark | {"subset": subset}))
     with pytest.raises(RecipeError, match="more than one uid") as caught:
         why(str(tmp_path), "abcdef")
     assert all(uid in str(caught.value) for uid in uids)

@@ -17,7 +17,7 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from curation.report.shown import cut, plain
+from curation.shown import cut, plain
 
 INK, SOFT, LINE, KEPT, DROPPED = "#010101", "#010102", "#010103", "#010104", "#010105"
 LIGHT = {INK: "#1f2933", SOFT: "#616e7c", LINE: "#d5dbe1", KEPT: "#2f6f9f", DROPPED: "#d9935b"}

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from curation.report.charts import bars, histogram
 from curation.report.pairs import Pairs
 from curation.report.parts import whole
-from curation.report.shown import bound_text, plain
+from curation.shown import bound_text, plain
 
 TOP_VALUES = 15  # bars of a column of names
 EMPTY = {"picture": None, "failed": 0, "beyond": 0, "others": 0, "estimated": False}

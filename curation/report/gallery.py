@@ -13,9 +13,9 @@ from curation.files import join
 from curation.images import decode_small, read_pointers
 from curation.report.pairs import Pairs
 from curation.report.parts import first_rows
-from curation.report.shown import cut, plain, public, value_text, web_link
 from curation.schema import SAMPLES
 from curation.shards.manifest import Release
+from curation.shown import cut, plain, public, value_text, web_link
 from curation.tables import read_arrow
 
 CARDS = 24  # kept samples shown, and dropped ones; more of these only where there are more reasons
@@ -117,7 +117,7 @@ def _examples(sample: Pairs, number: int, reason: str, limit: int) -> list[dict[
         return []
     parts = [p for p in done["parts"] if reason in p.get("counts", {reason: 1})]
     rows = pc.field("drop_reason") == reason
-    folder = sample.release.mark["stages"][number]["folder"]
+    folder = sample.release.stage_folder(number)
     found = first_rows(folder, parts, ["uid", "drop_reason", "drop_value"], limit, rows)
     return [] if found is None else found.to_pylist()
 

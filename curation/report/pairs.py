@@ -62,7 +62,7 @@ class Pairs:
         """The commit record of a step's table, or None where the store no longer has it."""
         key = ("stage", number)
         if key not in self.read:
-            self.read[key] = tables.read_done(self.release.mark["stages"][number]["folder"])
+            self.read[key] = tables.read_done(self.release.stage_folder(number))
         return self.read[key]
 
     def stage_rows(self, number: int) -> pa.Table | None:
@@ -71,7 +71,7 @@ class Pairs:
         if done is None:
             return None
         if key not in self.read:
-            folder = self.release.mark["stages"][number]["folder"]
+            folder = self.release.stage_folder(number)
             found = rows_of(folder, done["parts"], self.uids, done["columns"])
             self.read[key] = None if found is None else aligned(found, self.uids)
         return self.read[key]
@@ -86,7 +86,7 @@ class Pairs:
 
     def _pool_parts(self, columns: list[str]) -> Iterator[pa.Table | None]:
         try:
-            pool = Pool.open(self.release.mark["pool"])
+            pool = Pool.open(self.release.places["pool"])
         except RecipeError:
             return
         for part in pool.parts:
@@ -116,7 +116,7 @@ class Pairs:
 
     def stored(self, name: str, before: int) -> pa.Table | None:
         """`value` and `error` of a stored signal, a row per pair; None where the store does not have it."""
-        folder = self.release.mark["signals"].get(name, {}).get("folder")
+        folder = self.release.signal_folder(name)
         roots = signal_roots(self.function_name(name))
         ids = self.column("image_id" if roots and roots <= set(IMAGE_INPUTS) else "uid", 0)
         found = signal_rows(folder, ids) if folder and pa.types.is_string(ids.type) else None

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from curation import tables
+from curation.parts import parquet_schema, part_uris
 
 DIGEST_SEED = 42  # the default seed of Spark's xxhash64, by which the store tells inputs apart
 
@@ -27,7 +28,7 @@ def prefix(part: dict[str, Any]) -> str:
 
 def read_where(folder: str, part: dict, columns: list[str], rows: pc.Expression | None = None) -> pa.Table:
     """The rows of one listed part that satisfy an expression."""
-    [uri] = tables.part_uris(folder, [part])
+    [uri] = part_uris(folder, [part])
     return pq.read_table(uri, columns=columns, filters=rows, partitioning=None)
 
 
@@ -71,8 +72,8 @@ def signal_rows(folder: str, ids: pa.Array) -> pa.Table | None:
     if done is None:
         return None
     file_system = fsspec.core.url_to_fs(folder)[0]
-    paths = [fsspec.core.url_to_fs(uri)[1] for uri in tables.part_uris(folder, done["parts"])]
-    schema = tables.parquet_schema(folder, done["parts"])
+    paths = [fsspec.core.url_to_fs(uri)[1] for uri in part_uris(folder, done["parts"])]
+    schema = parquet_schema(folder, done["parts"])
     data = ds.dataset(paths, schema=schema, format="parquet", filesystem=file_system)
     return data.to_table(filter=pc.field("id").isin(ids))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from curation.files import committing, join
 from curation.report.pairs import Pairs
-from curation.report.shown import bound_text, plain, public, value_text
 from curation.shards.manifest import Release
+from curation.shown import bound_text, plain, public, value_text
 
 SAMPLE = 50_000  # pairs whose captions and values are read; an assumption: shares are then good to half a percent
 REASONS = 20  # bars in the picture of drops; the table has all
@@ -55,8 +55,8 @@ def _content(release: Release) -> dict[str, Any]:
         "recipe": mark["recipe"],
         "recipe_text": mark["recipe_text"],
         "subtitle": _subtitle(mark["recipe_text"]),
-        "pool_uri": public(mark["pool"]),
-        "store_uri": public(mark["store"]),
+        "pool_uri": public(release.places["pool"]),
+        "store_uri": public(release.places["store"]),
         "keys": {"release": mark["key"], "pool": mark["pool_key"]},
         "versions": mark["versions"],
         "counts": {"pool": pool, "kept": kept, "dropped": pool - kept, "shards": mark["counts"]["shards"]},

@@ -13,7 +13,7 @@ from curation.files import join
 from curation.report.charts import curves
 from curation.report.pairs import Pairs
 from curation.report.parts import read_where
-from curation.report.shown import cut, plain
+from curation.shown import cut, plain
 
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 SHOWN = 14  # words in each of the two tables
@@ -77,7 +77,7 @@ def _counts(entries: pa.Array) -> np.ndarray:
 
 def _names(sample: Pairs, number: int, ids: list[int]) -> dict[int, str]:
     """The entries behind some ids, in their order, from the step's side table; the number where it is not there."""
-    folder = join(sample.release.mark["stages"][number]["folder"], "entry_counts")
+    folder = join(sample.release.stage_folder(number), "entry_counts")
     named = {}
     for part in sample.stage(number)["tables"].get("entry_counts", []):
         rows = read_where(folder, part, ["entry_id", "entry"], pc.field("entry_id").isin(ids))

@@ -1,5 +1,6 @@
 """One shard against its manifest rows: a fast pass says whether all is as written, a slow one what is not."""
 
+import hashlib
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ import pyarrow.compute as pc
 from curation.errors import BadItemError
 from curation.headers import header as image_header
 from curation.shards.tar import end_of_archive, header, read_members
-from curation.shards.walk import BLOCK, Member
+from curation.shards.walk import BLOCK, Member, checksum
 
-COLUMNS = ["uid", "key", "offset", "bytes", "caption", "width", "height", "format"]
+COLUMNS = ["uid", "key", "offset", "bytes", "caption", "width", "height", "format", "sha256"]
 MEMBERS = ("image", "text", "json")
+MEMBERS_AT_ONCE = 1 << 10  # headers compared in one go: half a MB of them stays in the cache
+HEAD_BYTES = 4096  # assumption: most headers end within; the others are read again, whole
+NAME_BYTES = 100  # of a plain ustar header; longer names have headers of their own
 Bytes = mmap.mmap | bytes
 
 
@@ -26,15 +30,19 @@ class Rows:
     uids: list[str]
     captions: list[str]
     sides: list[tuple[int, int]]
+    digests: list[str]
     offsets: np.ndarray
     sizes: np.ndarray
 
 
-def member_faults(name: str, data: Bytes, table: pa.Table) -> list[str]:
-    """One sentence per kind of fault of the shard `name`, bytes `data`, against its manifest rows; [] if sound."""
+def member_faults(name: str, data: Bytes, table: pa.Table, *, altered: bool = False) -> list[str]:
+    """One sentence per kind of fault of the shard `name`, bytes `data`, against its manifest rows; [] if sound.
+
+    Where the shard is known to be ALTERED the pictures are hashed too, so that the damaged ones are named.
+    """
     rows = _rows(table)
-    faults = [] if _as_written(data, rows) else _walk_faults(name, data, rows)
-    return [*faults, *_image_faults(name, data, rows)]
+    faults = [] if _as_written(data, rows) else [*_walk_faults(name, data, rows)]
+    return [*faults, *_image_faults(name, data, rows), *(_digest_faults(name, data, rows) if altered else [])]
 
 
 def _rows(table: pa.Table) -> Rows:
@@ -46,26 +54,54 @@ def _rows(table: pa.Table) -> Rows:
 
     names = [(f"{k}.{e}", f"{k}.txt", f"{k}.json") for k, e in zip(column("key"), column("format"))]
     sides = list(zip(column("width"), column("height")))
-    return Rows(names, column("uid"), column("caption"), sides, triples("offset"), triples("bytes"))
+    places = triples("offset"), triples("bytes")
+    return Rows(names, column("uid"), column("caption"), sides, column("sha256"), *places)
 
 
 def _as_written(data: Bytes, rows: Rows) -> bool:
     """Whether the archive is, member for member, the one that the rows describe and nothing else."""
     space = BLOCK + rows.sizes + -rows.sizes % BLOCK
     end = int(space.sum())
-    if not np.array_equal(rows.offsets.ravel(), np.cumsum(space) - space.ravel() + BLOCK):
+    if (rows.sizes < 0).any() or not np.array_equal(rows.offsets.ravel(), np.cumsum(space) - space.ravel() + BLOCK):
         return False
     if len(data) != end + len(end_of_archive(end)) or data[end:] != end_of_archive(end):
         return False
-    return all(
-        data[image - BLOCK : image] == header(names[0], sizes[0])
-        and data[text - BLOCK : text + sizes[1]] == header(names[1], sizes[1]) + caption.encode()
-        and data[record - BLOCK : record] == header(names[2], sizes[2])
-        and _uid_mark(uid) in data[record : record + sizes[2]]
-        for names, (image, text, record), sizes, caption, uid in zip(
-            rows.names, rows.offsets.tolist(), rows.sizes.tolist(), rows.captions, rows.uids
+    return _headers_as_written(data, rows) and all(
+        data[text : text + size] == caption.encode() and _uid_mark(uid) in data[record : record + length]
+        for (_, text, record), (_, size, length), caption, uid in zip(
+            rows.offsets.tolist(), rows.sizes.tolist(), rows.captions, rows.uids
         )
     )
+
+
+def _headers_as_written(data: Bytes, rows: Rows) -> bool:
+    """Whether the block before each member is the header of its name and size; compared as arrays, many at once."""
+    names = [name.encode() for triple in rows.names for name in triple]
+    if any(len(name) > NAME_BYTES or not name.isascii() for name in names):
+        return False
+    blocks = np.frombuffer(data, np.uint8).reshape(-1, BLOCK)
+    before, sizes = rows.offsets.ravel() // BLOCK - 1, rows.sizes.ravel()
+    return all(
+        np.array_equal(blocks[before[i : i + MEMBERS_AT_ONCE]], _headers(names[i : i + MEMBERS_AT_ONCE], sizes[i:]))
+        for i in range(0, len(names), MEMBERS_AT_ONCE)
+    )
+
+
+def _headers(names: list[bytes], sizes: np.ndarray) -> np.ndarray:
+    """`tar.header` of each name and size, uint8 (n, 512): a header differs from the next in three fields only."""
+    plain = header("", 0)
+    blocks = np.tile(np.frombuffer(plain, np.uint8), (len(names), 1))
+    blocks[:, :NAME_BYTES] = np.array(names, f"S{NAME_BYTES}").view(np.uint8).reshape(-1, NAME_BYTES)
+    digits = _octal(sizes[: len(names)], 11)
+    blocks[:, 124:135] += digits
+    sums = checksum(plain) + blocks[:, :NAME_BYTES].sum(axis=1, dtype=np.int64) + digits.sum(axis=1, dtype=np.int64)
+    blocks[:, 148:154] = ord("0") + _octal(sums, 6)
+    return blocks
+
+
+def _octal(numbers: np.ndarray, digits: int) -> np.ndarray:
+    """The octal digits of numbers, most significant first, uint8 (n, digits)."""
+    return (numbers[:, None] >> (3 * np.arange(digits - 1, -1, -1)) & 7).astype(np.uint8)
 
 
 def _walk_faults(name: str, data: Bytes, rows: Rows) -> Iterator[str]:
@@ -119,6 +155,8 @@ def _image_faults(name: str, data: Bytes, rows: Rows) -> Iterator[str]:
     for names, sides, offset, size in zip(
         rows.names, rows.sides, rows.offsets[:, 0].tolist(), rows.sizes[:, 0].tolist()
     ):
+        if _fits(data[offset : offset + min(size, HEAD_BYTES)], names[0], sides):
+            continue
         try:
             image = image_header(data[offset : offset + size])
         except BadItemError as error:
@@ -128,6 +166,21 @@ def _image_faults(name: str, data: Bytes, rows: Rows) -> Iterator[str]:
             others.append(f"{names[0]} ({image.format} {image.width}x{image.height})")
     yield from _told(name, "an image header that can be read in each image", "none in", broken)
     yield from _told(name, "images of the manifest's format and size", "otherwise", others)
+
+
+def _fits(head: bytes, name: str, sides: tuple[int, int]) -> bool:
+    """Whether the first bytes of an image already say the format of its name and these sides."""
+    try:
+        image = image_header(head)
+    except BadItemError:
+        return False
+    return (image.width, image.height) == sides and name.endswith(f".{image.format}")
+
+
+def _digest_faults(name: str, data: Bytes, rows: Rows) -> Iterator[str]:
+    places = zip(rows.names, rows.digests, rows.offsets[:, 0].tolist(), rows.sizes[:, 0].tolist())
+    others = [n[0] for n, digest, at, size in places if hashlib.sha256(data[at : at + size]).hexdigest() != digest]
+    yield from _told(name, "images of the manifest's sha256", "another in", others)
 
 
 def _told(name: str, wanted: str, found: str, members: list[str]) -> Iterator[str]:

@@ -11,36 +11,58 @@ import pyarrow as pa
 from curation.errors import BrokenTableError, SchemaError
 from curation.files import join, local_path, read_json
 from curation.schema import SAMPLES, SCHEMA_VERSION, SHARDS, SUBSET, Table
+from curation.shards.mark import MARK, mark_text, parsed, read_mark, seal_fault, sealed
 from curation.tables import read_arrow
 
-MARK = "manifest/release.json"
+__all__ = ["CLAIM", "MARK", "Release", "mark_text", "open_bytes", "sealed"]
+
+CLAIM = "recipe.json"
 
 
 @dataclass(frozen=True)
 class Release:
-    """One recipe on one pool, committed: its folder and the content of its release.json."""
+    """One recipe on one pool, committed: its folder, the content of its release.json, and where its `pool` and its
+    `store` lay (of its recipe.json; they may be gone, the release stands alone).
+    """
 
     out: str
     mark: dict[str, Any]
+    places: dict[str, str]
 
     @classmethod
     def open(cls, out: str) -> "Release":
-        """The release in the folder `out`; BrokenTableError where there is none, SchemaError where it is too new."""
-        mark = read_json(join(out, MARK))
-        if mark is None:
-            raise BrokenTableError(
-                f"no release at {out}: {MARK} is missing, so its run never finished or it lies elsewhere"
-            )
-        if mark.get("schema_version", 0) > SCHEMA_VERSION:
+        """The release in the folder `out`; BrokenTableError where there is none or its release.json is damaged,
+        SchemaError where it is too new.
+        """
+        text = read_mark(out)
+        mark, fault = parsed(text)
+        if mark is not None and mark["schema_version"] > SCHEMA_VERSION:
             raise SchemaError(
                 f"{join(out, MARK)}: schema_version {mark['schema_version']}, this package reads {SCHEMA_VERSION}"
             )
-        return cls(out, mark)
+        if mark is None or "digest" in mark:
+            fault = fault or seal_fault(text)
+        if fault:
+            raise BrokenTableError(f"{join(out, MARK)}: {fault}; restore the file")
+        return cls(out, mark, {"pool": "", "store": ""} | (read_json(join(out, CLAIM)) or {}))
 
     @property
     def tars(self) -> list[dict[str, Any]]:
         """Part records {name, bytes, rows, sha256} of the shards, in order; rows are samples."""
         return self.mark["tars"]
+
+    def stage_folder(self, number: int) -> str:
+        """Where the table of the step `number` (from 0) is kept; that of write_shards in the release itself."""
+        step = self.mark["stages"][number]
+        home = self.out if step["run"] == "write_shards" else self.places["store"]
+        return join(home, "stages", f"{step['run']}-{step['key']}")
+
+    def signal_folder(self, name: str) -> str | None:
+        """Where the values of the signal behind a column are kept; None for one that is not stored."""
+        signal = self.mark["signals"].get(name)
+        if signal is None or not signal["stored"]:
+            return None
+        return join(self.places["store"], "signals", f"{signal['of']}-{signal['key']}")
 
     def samples(self, columns: list[str] | None = None, uids: Iterable[str] | None = None) -> pa.Table:
         """The samples in shard order, all columns unless some are named; only those of `uids` where given.

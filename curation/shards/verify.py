@@ -1,47 +1,39 @@
 """Reading a release as the trainer would, and saying what is wrong with it in one sentence per fault."""
 
-import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.errors import BrokenTableError
 from curation.files import join
-from curation.schema import SAMPLES
+from curation.images import threads
+from curation.schema import SAMPLES, SCHEMA_VERSION, SHARDS, SUBSET
 from curation.shards.check import COLUMNS, member_faults
-from curation.shards.manifest import MARK, Release, open_bytes
+from curation.shards.listed import Checked, check_bytes, check_table, check_tables
+from curation.shards.manifest import Release
+from curation.shards.mark import MARK, PARTS, mark_text, parsed, read_mark, seal_fault
 
-PARTS = {"samples": "manifest/samples", "shards": "manifest/shards", "tars": "shards", "subset": "subset"}
+MAX_THREADS = 8  # hashing runs beside itself, the rest of a shard's check does not: more would wait for each other
 
 
-def verify(out: str) -> list[str]:
+def verify(out: str, progress: Callable[[int, int], None] | None = None) -> list[str]:
     """One sentence per fault of the release in `out`, naming file, what was wanted and what was found; [] if sound.
 
-    Reads every byte once: file digests against release.json, then each shard's members against the manifest (names,
-    places, captions, image headers; pixels are not decoded), the manifest against the verdicts, and what the folders
-    hold beyond what is listed. Raises BrokenTableError if there is no release at all.
+    Reads every byte once: release.json against its own digest, each other file against release.json, each shard's
+    members against the manifest (names, places, captions, image headers; pixels are not decoded), the manifest against
+    the verdicts, and what the folders hold beyond what is listed. PROGRESS is told (shards done, all). Raises
+    BrokenTableError if there is no release at all; nothing in the files makes it raise.
     """
-    release = Release.open(out)
-    faults = [*_numbering(release), *_unlisted(release)]
-    sound = {kind: _digest_faults(release, kind, faults) for kind in ("samples", "shards", "subset")}
-    uids: list[pa.ChunkedArray] = []
-    for shard in range(len(release.tars)):
-        rows = None
-        if shard < len(release.mark["samples"]) and release.mark["samples"][shard]["name"] in sound["samples"]:
-            rows = _rows(release, shard, faults)
-        faults += _shard_faults(release, shard, rows)
-        if rows is not None:
-            uids.append(rows["uid"])
-    if len(uids) == len(release.mark["samples"]):
-        kept = pa.chunked_array([chunk for u in uids for chunk in u.chunks], pa.string())
-        faults += _uid_faults(release, kept, len(sound["subset"]) == len(release.mark["subset"]))
-    if len(sound["shards"]) == len(release.mark["shards"]):
-        faults += _shard_table_faults(release)
-    return faults
+    text = read_mark(out)
+    mark, fault = parsed(text)
+    faults = [f"{MARK}: {fault}"] if fault else [*_mark_faults(text, mark)]
+    if mark is not None and mark["schema_version"] <= SCHEMA_VERSION:
+        faults += _content_faults(Release(out, mark, {}), progress)
+    return [_one_line(fault) for fault in faults]
 
 
 def verify_release(out: str) -> dict[str, Any]:
@@ -49,19 +41,65 @@ def verify_release(out: str) -> dict[str, Any]:
 
     The sentences go to stderr; exit status 1 if there is one.
     """
-    faults = verify(out)
+    faults = verify(out, _show if sys.stderr.isatty() else None)
     for fault in faults:
         print(fault, file=sys.stderr)
-    return {"release": out, **Release.open(out).mark["counts"], "faults": len(faults)}
+    mark, _ = parsed(read_mark(out))
+    return {"release": out, **(mark["counts"] if mark else {}), "faults": len(faults)}
+
+
+def _show(done: int, shards: int) -> None:
+    print(f"\r{done} of {shards} shards read", end="\n" if done == shards else "", file=sys.stderr, flush=True)
+
+
+def _one_line(fault: str) -> str:
+    """Names inside archives may hold anything; what would break the line or steer a terminal is escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in fault)
+
+
+def _mark_faults(text: bytes, mark: dict[str, Any]) -> Iterator[str]:
+    fault = seal_fault(text)
+    if fault:
+        yield f"{MARK}: {fault}"
+    elif text != mark_text(mark):
+        yield f"{MARK}: wanted the text that a run writes (JSON, indented by 1, in ASCII), found another of this digest"
+    if mark["schema_version"] > SCHEMA_VERSION:
+        yield f"{MARK}: wanted schema_version {SCHEMA_VERSION} at most, found {mark['schema_version']}"
+
+
+def _content_faults(release: Release, progress: Callable[[int, int], None] | None) -> Iterator[str]:
+    yield from _numbering(release)
+    yield from _unlisted(release)
+    listed = len(release.mark["samples"])
+    checked = []
+    workers = ThreadPoolExecutor(min(MAX_THREADS, threads()))
+    try:
+        numbers = range(max(len(release.tars), listed))
+        for done, each in enumerate(workers.map(lambda number: _shard(release, number), numbers), 1):
+            yield from each.faults
+            checked += [each.rows] if each.rows is not None else []
+            if progress:
+                progress(done, len(numbers))
+    finally:
+        workers.shutdown(cancel_futures=True)
+    subset = check_tables(release, SUBSET, "subset", ["uid", "keep"])
+    yield from subset.faults
+    uids = pa.chunked_array([chunk for rows in checked for chunk in rows["uid"].chunks], pa.string())
+    yield from _uid_faults(uids, subset.rows if len(checked) == listed else None)
+    shards = check_tables(release, SHARDS, "shards", SHARDS.names)
+    yield from shards.faults
+    if shards.rows is not None:
+        yield from _shard_table_faults(release, shards.rows)
 
 
 def _numbering(release: Release) -> Iterator[str]:
     """Faults of release.json itself: shard names without gaps, one samples part each, counts that add up."""
     mark = release.mark
-    for number, (tar, part) in enumerate(zip(release.tars, mark["samples"])):
-        for record, wanted in ((tar, f"shards/{number:08d}.tar"), (part, f"manifest/samples/{number:08d}.parquet")):
-            if record["name"] != wanted:
-                yield f"{MARK}: wanted {wanted} at place {number}, found {record['name']}"
+    for kind, name in (("tars", "shards/{:08d}.tar"), ("samples", "manifest/samples/{:08d}.parquet")):
+        for number, part in enumerate(mark[kind]):
+            if part["name"] != name.format(number):
+                yield f"{MARK}: wanted {name.format(number)} at place {number}, found {part['name']}"
+    for tar, part in zip(release.tars, mark["samples"]):
         if tar["rows"] != part["rows"]:
             yield f"{MARK}: {tar['name']} has {tar['rows']} samples, but {part['name']} has {part['rows']} rows"
     if len(release.tars) != len(mark["samples"]):
@@ -83,7 +121,7 @@ def _unlisted(release: Release) -> Iterator[str]:
         listed = {part["name"] for part in release.mark[kind]}
         try:
             paths = file_system.ls(join(root, folder), detail=False)
-        except FileNotFoundError:
+        except OSError:
             paths = []  # a folder that should be there shows as missing files
         for path in sorted(paths):
             name = f"{folder}/{path.rsplit('/', 1)[-1]}"
@@ -91,65 +129,40 @@ def _unlisted(release: Release) -> Iterator[str]:
                 yield f"{name}: wanted only the files that {MARK} lists, found this one beside them"
 
 
-def _digest_faults(release: Release, kind: str, faults: list[str]) -> set[str]:
-    """Names of the listed files of this kind that are as committed; a sentence is added for each other one."""
-    sound = set()
-    for part in release.mark[kind]:
-        found = list(_altered(part, _bytes(release, part)))
-        faults += found
-        if not found:
-            sound.add(part["name"])
-    return sound
+def _shard(release: Release, number: int) -> Checked:
+    """The samples part and the tar of one shard, each for itself and against the other."""
+    faults: list[str] = []
+    rows = None
+    if number < len(release.mark["samples"]):
+        part = release.mark["samples"][number]
+        faults, rows = check_table(release, SAMPLES, part, ["shard", *COLUMNS])
+        faults += [] if rows is None else _row_faults(part["name"], rows, number)
+    if number < len(release.tars):
+        tar = release.tars[number]
+        data, altered = check_bytes(release, tar)
+        faults += altered
+        if data is not None and rows is not None:
+            faults += member_faults(tar["name"], data, rows, altered=bool(altered))
+    return Checked(faults, rows)
 
 
-def _bytes(release: Release, part: dict[str, Any]) -> Any:
-    try:
-        return open_bytes(join(release.out, part["name"]))
-    except BrokenTableError:
-        return None
-
-
-def _altered(part: dict[str, Any], data: Any) -> Iterator[str]:
-    if data is None:
-        yield f"{part['name']}: wanted {part['bytes']} bytes, found no file"
-    elif len(data) != part["bytes"]:
-        yield f"{part['name']}: wanted {part['bytes']} bytes, found {len(data)}"
-    elif (digest := hashlib.sha256(data).hexdigest()) != part["sha256"]:
-        yield f"{part['name']}: wanted sha256 {part['sha256']}, found {digest}"
-
-
-def _rows(release: Release, shard: int, faults: list[str]) -> pa.Table | None:
-    """The manifest rows of a shard, or None and a sentence where the table is not one of samples."""
-    name = release.mark["samples"][shard]["name"]
-    rows = release.shard_samples(shard)
-    missing = [column for column in SAMPLES.names if column not in rows.column_names]
-    if missing:
-        faults.append(f"{name}: wanted the columns of table samples, found none of {missing}")
-        return None
+def _row_faults(name: str, rows: pa.Table, shard: int) -> Iterator[str]:
     wrong = pc.sum(pc.not_equal(rows["shard"], shard)).as_py()
     if wrong:
-        faults.append(f"{name}: wanted shard {shard} in each row, found another in {wrong} rows")
-    return rows.select(COLUMNS)
+        yield f"{name}: wanted shard {shard} in each row, found another in {wrong} rows"
+    other = rows["uid"].filter(pc.not_equal(rows["uid"], rows["key"]))
+    if len(other):
+        yield f"{name}: wanted the uid as key in each row, found another for {_first(other)} ({len(other)} in all)"
 
 
-def _shard_faults(release: Release, shard: int, rows: pa.Table | None) -> list[str]:
-    tar = release.tars[shard]
-    data = _bytes(release, tar)
-    faults = list(_altered(tar, data))
-    if data is not None and rows is not None:
-        faults += member_faults(tar["name"], data, rows)
-    return faults
-
-
-def _uid_faults(release: Release, samples: pa.ChunkedArray, with_subset: bool) -> Iterator[str]:
+def _uid_faults(samples: pa.ChunkedArray, subset: pa.Table | None) -> Iterator[str]:
     """A uid in two shards; kept verdicts and samples that do not answer each other."""
     counts = pc.value_counts(samples)
     repeated = counts.filter(pc.greater(pc.struct_field(counts, "counts"), 1))
     if len(repeated):
         yield f"manifest/samples: wanted each uid once, found {len(repeated)} repeated: {_first(repeated.field(0))}"
-    if not with_subset:
+    if subset is None:
         return
-    subset = release.subset(["uid", "keep"])
     kept = subset["uid"].filter(subset["keep"])
     for wanted, found, message in (
         (kept, samples, "subset: {} kept uids have no row in manifest/samples: {}"),
@@ -163,12 +176,12 @@ def _uid_faults(release: Release, samples: pa.ChunkedArray, with_subset: bool) -
         yield f"subset: wanted each uid once, found {len(subset)} rows for {pairs} uids"
 
 
-def _first(uids: pa.Array | pa.ChunkedArray) -> str:
+def _first(uids: Iterable) -> str:
     return ", ".join(uids.slice(0, 3).to_pylist()) + (", ..." if len(uids) > 3 else "")
 
 
-def _shard_table_faults(release: Release) -> Iterator[str]:
-    rows = {row.pop("shard"): row for row in release.shards().to_pylist()}
+def _shard_table_faults(release: Release, table: pa.Table) -> Iterator[str]:
+    rows = {row.pop("shard"): row for row in table.to_pylist()}
     for shard, tar in enumerate(release.tars):
         wanted = {"samples": tar["rows"], "bytes": tar["bytes"], "sha256": tar["sha256"]}
         if rows.get(shard) != wanted:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation import tables
 from curation.errors import BadItemError
 from curation.files import committing, join, read_json, write_json
 from curation.images import decode, header, read_pointers
+from curation.parts import write_part
 from curation.schema import SAMPLES, hex_id
 from curation.shards.tar import Sample, write_shard
 
@@ -49,7 +49,7 @@ def _write(out: str, number: int, rows: pa.Table, signals: list[str]) -> dict[st
         row |= {"offset": offset, "bytes": size}
     schema = samples_schema(rows.schema, signals)
     batch = pa.RecordBatch.from_pylist(written, schema)
-    part = tables.write_part(join(out, "manifest", "samples"), name, [batch], schema).record()
+    part = write_part(join(out, "manifest", "samples"), name, [batch], schema).record()
     tar = {"name": f"shards/{name}.tar", "bytes": shard.bytes, "rows": shard.samples, "sha256": shard.sha256}
     return {"tar": tar, "samples": part | {"name": f"manifest/samples/{name}.parquet"}, "errors": errors}
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curation.schema import VERDICT, Column
-from curation.stage import stage, verdict
+from curation.stage import cached, stage, verdict
 
 CELL_IMAGES = 2000  # aim per cell: a cell is one small matrix product, its cost grows with the square
 SAMPLE_PER_CELL = 64  # assumption: enough for k-means cells of similar size; faiss itself warns below 39
@@ -44,12 +44,12 @@ def dedup_embeddings(
     pixels = F.max(F.coalesce(F.col("image_width_px").cast("long") * F.col("image_height_px"), F.lit(0)))
     images = embedded.groupBy("image_id").agg(F.min("image_embedding").alias("vector"), pixels.alias("pixels"))
     best = F.min_by("image_id", F.struct(-F.col("pixels"), "image_id")).alias("image_id")
-    distinct = images.groupBy("vector").agg(best, F.max("pixels").alias("pixels")).cache()
+    distinct = cached(images.groupBy("vector").agg(best, F.max("pixels").alias("pixels")))
     same = images.join(distinct.select("vector", F.col("image_id").alias("representative")), "vector")
     one = F.lit(1.0).alias("similarity")
     equal = same.where("image_id != representative").select("image_id", "representative", one)
     edges = _edges(distinct, threshold, assignments, seed)
-    duplicates = _with_equals(equal, _greedy(edges)).cache()
+    duplicates = cached(_with_equals(equal, _greedy(edges)))
     marked = pairs.join(duplicates, "image_id", "left")
     reason = F.when(F.col("representative").isNotNull(), F.lit("duplicate_image"))
     reason = F.when(F.col("image_embedding").isNull(), F.lit("image_embedding is null")).otherwise(reason)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import AfterValidator
 
 from curation.schema import VERDICT, Column
-from curation.stage import stage, verdict
+from curation.stage import cached, stage, verdict
 
 ENTRIES = Column("entries", pa.list_(pa.int32()), "ids of the entries in the caption, ascending, each once")
 COUNTS = (
@@ -40,7 +40,7 @@ def match_entries(pairs: Any, *, metadata: EntryList = "wordnet30", mode: Litera
     from curation.entries import load_entries
 
     entries = load_entries(metadata)
-    matched = pairs.mapInArrow(_matching(metadata, mode), "uid string, caption string, entries array<int>").cache()
+    matched = cached(pairs.mapInArrow(_matching(metadata, mode), "uid string, caption string, entries array<int>"))
     held = matched.select(F.explode("entries").alias("entry_id"))
     names = pa.table({"entry_id": pa.array(range(len(entries)), pa.int32()), "entry": entries})
     named = F.broadcast(pairs.sparkSession.createDataFrame(names))

@@ -9,7 +9,7 @@ from pydantic import Field
 from curation.bounds import Bound
 from curation.bounds import verdict as bounds_verdict
 from curation.schema import VERDICT, Column
-from curation.stage import stage
+from curation.stage import cached, stage
 
 SCORE = Column("word_score", pa.float64(), "(1 - prod P(w)) / n over the first 30 words; null without words", True)
 COUNTS = (
@@ -32,10 +32,10 @@ def prune_frequent_words(
     from pyspark.sql import functions as F
 
     words = pairs.mapInArrow(_count_words, "word string, count long")
-    counts = words.groupBy("word").agg(F.sum("count").alias("count")).where(F.col("count") >= min_count).cache()
+    counts = cached(words.groupBy("word").agg(F.sum("count").alias("count")).where(F.col("count") >= min_count))
     table = counts.toPandas()
     shared = pairs.sparkSession.sparkContext.broadcast(dict(zip(table["word"], table["count"])))
-    scored = pairs.mapInArrow(_scoring(shared, t), "uid string, word_score double").cache()
+    scored = cached(pairs.mapInArrow(_scoring(shared, t), "uid string, word_score double"))
     # A caption without words counts in n and ranks last: below any score, all of which are at least 0.
     ranked = scored.select("uid", F.coalesce("word_score", F.lit(-1.0)).alias("word_score"))
     verdicts = bounds_verdict(ranked, {"word_score": Bound(top_fraction=keep_share)})

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from curation.schema import PAIRS, SAMPLES, VERDICT, Column
-from curation.stage import stage, verdict
+from curation.stage import cached, stage, verdict
 
 BLOCK_SHIFT = 26  # source files are shuffled in blocks of 64 MiB: near pairs stay near, so reads stay sequential
 BUCKETS = 4096  # counts per bucket of blocks are all that comes to the driver
@@ -38,7 +39,7 @@ def write_shards(
     placed, total = _place(pairs, samples_per_shard, seed)
     shards = max(1, -(-total // samples_per_shard))
     laid = placed.repartitionById(shards, "shard").sortWithinPartitions("shard", "_order", "uid")
-    written = laid.mapInArrow(_writing(out, list(signals)), "uid string, shard int, error string").cache()
+    written = cached(laid.mapInArrow(_writing(out, list(signals)), "uid string, shard int, error string"))
     return verdict(written, F.when(F.col("error").isNotNull(), F.lit("unreadable_image")), F.col("error"))
 
 
@@ -51,17 +52,16 @@ def _place(pairs: Any, samples_per_shard: int, seed: int) -> tuple[Any, int]:
     place = F.shiftright(F.coalesce("image.offset", F.lit(0)), BLOCK_SHIFT)
     name = F.min("image_id").over(Window.partitionBy("image.uri", place))
     keyed = pairs.withColumns({"_block": F.xxhash64(F.lit(seed), name), "_order": F.xxhash64(F.lit(seed), "uid")})
-    keyed = keyed.withColumn("_bucket", F.pmod("_block", F.lit(BUCKETS)).cast("int")).cache()
-    counts = {row[0]: row[1] for row in keyed.groupBy("_bucket").count().collect()}
-    starts, total = [], 0
-    for bucket in range(BUCKETS):
-        starts.append(total)
-        total += counts.get(bucket, 0)
+    keyed = cached(keyed.withColumn("_bucket", F.pmod("_block", F.lit(BUCKETS)).cast("int")))
+    counts = keyed.groupBy("_bucket").count().toArrow().sort_by("_bucket")
+    ends = pc.cumulative_sum(counts["count"])
+    starts = pa.table({"_bucket": counts["_bucket"], "_start": pc.subtract(ends, counts["count"])})
+    started = keyed.join(F.broadcast(pairs.sparkSession.createDataFrame(starts)), "_bucket")
     window = Window.partitionBy("_bucket").orderBy("_block", "_order", "uid")
-    first = F.element_at(F.lit(starts), F.col("_bucket") + 1)
-    number = first + F.row_number().over(window) - 1
+    number = F.col("_start") + F.row_number().over(window) - 1
     shard = F.floor(number / samples_per_shard).cast("int")
-    return keyed.withColumn("shard", shard).drop("_block", "_bucket"), total
+    total = ends[-1].as_py() if len(ends) else 0
+    return started.withColumn("shard", shard).drop("_block", "_bucket", "_start"), total
 
 
 def _writing(out: str, signals: list[str]) -> Any:

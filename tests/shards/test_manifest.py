@@ -1,5 +1,6 @@
 """Releases as their readers see them: only what release.json lists."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from curation.errors import BrokenTableError, SchemaError
 from curation.schema import SAMPLES, SHARDS
-from curation.shards.manifest import Release
+from curation.shards.manifest import Release, mark_text, sealed
 
 
 def test_samples_in_shard_order_with_extra_columns(make_release):
@@ -51,7 +52,7 @@ def test_unlisted_files_are_not_read(make_release):
 def test_an_empty_release(make_release):
     out = make_release(samples=1)
     mark = json.loads((out / "manifest/release.json").read_text()) | {"samples": [], "tars": []}
-    (out / "manifest/release.json").write_text(json.dumps(mark))
+    (out / "manifest/release.json").write_bytes(mark_text(sealed(mark)))
     assert Release.open(str(out)).samples().equals(SAMPLES.arrow.empty_table())
     assert Release.open(str(out)).samples(["uid"]).schema == pa.schema([SAMPLES.arrow.field("uid")])
 
@@ -64,16 +65,43 @@ def test_no_release_is_told(tmp_path):
 def test_a_newer_release_is_refused(make_release):
     out = make_release(samples=1)
     mark = json.loads((out / "manifest/release.json").read_text()) | {"schema_version": 2}
-    (out / "manifest/release.json").write_text(json.dumps(mark))
+    (out / "manifest/release.json").write_bytes(mark_text(sealed(mark)))
     with pytest.raises(SchemaError, match="schema_version 2"):
         Release.open(str(out))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: text[:-40], "wanted JSON, found"),
+        (lambda text: text.replace(b'"kept": 1', b'"kept": 2'), "wanted digest [0-9a-f]{64}, that of its text, found"),
+        (lambda text: b"[]", "wanted an object, found list"),
+        (lambda text: b"[" * 100_000, "wanted JSON, found"),
+        (lambda text: b'{"schema_version": 1}', "wanted a field counts of type dict, found none"),
+        (lambda text: text.replace(b'"shards/0', b'"../other/0'), "of tars, found {'name': '../other/0"),
+    ],
+)
+def test_a_damaged_release_json_is_told(make_release, change, says):
+    path = make_release(samples=1) / "manifest/release.json"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(BrokenTableError, match=f"release.json: .*{says}"):
+        Release.open(str(path.parents[1]))
+
+
+def test_the_digest_is_of_the_text_before_it():
+    record = {"b": [1, "é"], "a": 0.1}
+    text = mark_text(sealed(record)).decode()
+    before, _, after = text.rpartition(',\n "digest": "')
+    assert hashlib.sha256((before + "\n}").encode()).hexdigest() == after.removesuffix('"\n}\n')
+    assert json.loads(text) == sealed(record) == sealed(sealed(record))
+    assert before + "\n}" == json.dumps(record, indent=1, allow_nan=False)
 
 
 def test_missing_parts_are_told(make_release):
     out = make_release()
     (out / "manifest/samples/00000001.parquet").unlink()
     (out / "shards/00000001.tar").unlink()
-    with pytest.raises(BrokenTableError, match=r"manifest/samples/00000001.parquet: missing"):
+    with pytest.raises(BrokenTableError, match=r"manifest/samples/00000001.parquet: .*(missing|no file)"):
         Release.open(str(out)).samples()
     with pytest.raises(BrokenTableError, match=r"shards/00000001.tar: missing"):
         Release.open(str(out)).open_tar(1)

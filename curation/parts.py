@@ -1,0 +1,131 @@
+"""One part of a table: a committed Parquet file.
+
+A part altered after its commit is refused when it is read, without reading it twice: its pages carry checksums, and its
+end, where Parquet keeps the schema and the places of the pages, has a digest in the part's record. A part that costs
+much also leaves a record `NAME.json` beside it, so that a resumed run finds by name what an earlier one finished.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.errors import BrokenTableError
+from curation.files import TAIL_BYTES, committing, join, local_path, read_json, write_json
+
+
+class Part(NamedTuple):
+    """One committed file of a table; `tail` is the SHA-256 of its last 64 KiB.
+
+    `counts` are sums that the writer took on the way (kept rows, drop reasons).
+    """
+
+    name: str
+    bytes: int
+    rows: int
+    sha256: str
+    tail: str
+    counts: dict[str, int] | None = None
+
+    def record(self) -> dict[str, Any]:
+        return {k: v for k, v in self._asdict().items() if v is not None}
+
+
+def write_part(
+    folder: str, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema, *, findable: bool = False
+) -> Part:
+    """Commit one Parquet part from a stream of batches, rows in their order; `findable` leaves a record beside it."""
+    file_name = f"{name}.parquet"
+    rows = 0
+    counts: dict[str, int] = {}
+    with committing(join(folder, file_name)) as file, parquet_writer(file, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch.select(schema.names).cast(schema))
+            rows += batch.num_rows
+            _count_verdicts(batch, counts)
+    tail = hashlib.sha256(file.tail).hexdigest()
+    part = Part(file_name, file.bytes, rows, file.sha256.hexdigest(), tail, counts or None)
+    if findable:
+        write_json(join(folder, f"{name}.json"), part.record())
+    return part
+
+
+def parquet_writer(file: Any, schema: pa.Schema) -> pq.ParquetWriter:
+    """The one form of Parquet written here: zstd, and a checksum for each page."""
+    return pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True)
+
+
+def _count_verdicts(batch: pa.RecordBatch, counts: dict[str, int]) -> None:
+    if "keep" not in batch.schema.names:
+        return
+    for name in ("drop_stage", "drop_reason"):
+        if name in batch.schema.names:
+            for value in batch.column(name).value_counts().to_pylist():
+                key = value["values"] if value["values"] is not None else "kept"
+                counts[key] = counts.get(key, 0) + value["counts"]
+            return
+
+
+def find_part(folder: str, name: str) -> Part | None:
+    """The record of a part that an earlier attempt committed under this name, or None where it is not whole."""
+    try:
+        record = read_json(join(folder, f"{name}.json"))
+        return None if record is None else _whole(folder, Part(**record))
+    except BrokenTableError:
+        return None
+
+
+def _whole(folder: str, part: Part) -> Part:
+    part_uris(folder, [part.record()])
+    return part
+
+
+def part_uris(folder: str, parts: Iterable[dict[str, Any]]) -> list[str]:
+    """URIs of the listed parts; BrokenTableError if one is missing, of another size, or does not end as committed."""
+    parts = list(parts)
+    uris = [join(folder, part["name"]) for part in parts]
+    remote = [uri for uri in uris if local_path(uri) is None]
+    with ThreadPoolExecutor(32 if remote else 1) as threads:  # an object store answers in tens of milliseconds
+        list(threads.map(_check_part, uris, parts))
+    return uris
+
+
+def _check_part(uri: str, part: dict[str, Any]) -> None:
+    try:
+        with fsspec.open(uri, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - TAIL_BYTES))
+            tail = file.read() if "tail" in part else b""
+    except FileNotFoundError:
+        found = "no file"
+    else:
+        if size == part["bytes"] and ("tail" not in part or hashlib.sha256(tail).hexdigest() == part["tail"]):
+            return
+        found = f"{size} bytes" if size != part["bytes"] else "another end than was committed"
+    raise BrokenTableError(f"{uri}: wanted {part['bytes']} bytes as committed, found {found}; {_remedy(uri)}")
+
+
+def _remedy(uri: str) -> str:
+    """What to do about a broken part: the store is computed again, a pool or a release is not."""
+    folder = uri.rpartition("/")[0]
+    if "/stages/" in uri or "/signals/" in uri:
+        return f"delete {folder} to have it made again"
+    return "restore the file"
+
+
+def read_part(uri: str, columns: list[str] | None, filters: list | None) -> pa.Table:
+    try:
+        with fsspec.open(uri, "rb") as file:
+            return pq.read_table(file, columns=columns, filters=filters, page_checksum_verification=True)
+    except OSError as error:
+        raise BrokenTableError(f"{uri}: {error}; {_remedy(uri)}") from error
+
+
+def parquet_schema(folder: str, parts: list[dict]) -> pa.Schema:
+    """The Arrow schema of a table, read off its first part."""
+    with fsspec.open(join(folder, parts[0]["name"]), "rb") as file:
+        return pq.read_schema(file).remove_metadata()
