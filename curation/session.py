@@ -14,6 +14,7 @@ from curation.schema import hex_id
 LOG_LEVEL = "WARN" if os.environ.get("CURATION_TRACEBACK") else "FATAL"  # of Spark's own log
 JAVA_VERSION = 17  # Spark 4's class files are version 61
 ROWS_PER_PARTITION = 1 << 17  # as rows per part of a table: a task of some seconds
+SMALL_ROWS = 1 << 16  # rows that interpreted plans, several times slower per row, handle in less than a second
 LOCAL_SETTINGS = {
     # A worker process that dies, of memory say, is replaced and its task tried again, as on a cluster.
     "spark.master": "local[*,4]",
@@ -61,7 +62,7 @@ def spark_session(rows: int | None = None) -> Any:
     else:  # this process starts its own JVM
         os.environ["JAVA_HOME"] = java_home()
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        settings = SETTINGS | _sized(rows) | _local_settings()
+        settings = SETTINGS | _sized(rows) | _local_settings(rows)
     builder = SparkSession.builder.appName("curation")
     for key, value in settings.items():
         builder = builder.config(key, value)
@@ -71,21 +72,25 @@ def spark_session(rows: int | None = None) -> Any:
 
 
 def _sized(rows: int | None) -> dict[str, str]:
-    """Partitions of a shuffle: 200, Spark's default, cost 13-20 times on small tables, and are few for large ones."""
-    if rows is None:
-        return {"spark.sql.shuffle.partitions": "32", "spark.sql.adaptive.enabled": "true"}
-    # Adaptive execution cuts a query into jobs to look at sizes between: worth it where tables are large.
-    adaptive = str(rows > 8 * ROWS_PER_PARTITION).lower()
-    partitions = str(max(1, -(-rows // ROWS_PER_PARTITION)))
-    return {"spark.sql.shuffle.partitions": partitions, "spark.sql.adaptive.enabled": adaptive}
+    """Settings that pay for large tables and cost seconds on small ones, by the rows of the largest."""
+    # 200 partitions, Spark's default, cost 13-20 times on small tables, and are few for large ones.
+    partitions = 32 if rows is None else max(1, -(-rows // ROWS_PER_PARTITION))
+    settings = {"spark.sql.shuffle.partitions": str(partitions)}
+    if rows is None or rows > SMALL_ROWS:
+        return settings
+    # Adaptive execution cuts a query into jobs to look at sizes between; generated code has to be compiled.
+    off = ("spark.sql.adaptive.enabled", "spark.sql.codegen.wholeStage")
+    return settings | dict.fromkeys(off, "false") | {"spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 
-def _local_settings() -> dict[str, str]:
+def _local_settings(rows: int | None) -> dict[str, str]:
     settings = dict(LOCAL_SETTINGS)
     settings["spark.ui.showConsoleProgress"] = str(sys.stderr.isatty()).lower()
     settings["spark.local.dir"] = os.environ.get("CURATION_TMP", tempfile.gettempdir())
     settings["spark.sql.warehouse.dir"] = str(Path(tempfile.gettempdir()) / "curation-warehouse")
-    settings["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={_quiet_log()}"
+    # The JVM's second compiler costs a small run half of its CPU seconds, and gives nothing back.
+    quick = " -XX:TieredStopAtLevel=1" if rows is not None and rows <= SMALL_ROWS else ""
+    settings["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={_quiet_log()}{quick}"
     extra = os.environ.get("CURATION_SPARK", "")  # "key=value key=value": any other Spark setting
     settings.update(pair.split("=", 1) for pair in extra.split())
     return settings
