@@ -118,6 +118,7 @@ def _remedy(uri: str) -> str:
 
 
 def read_part(uri: str, columns: list[str] | None, filters: list | None) -> pa.Table:
+    """A part as an Arrow table, its pages checked; BrokenTableError where one is not as committed."""
     try:
         with fsspec.open(uri, "rb") as file:
             return pq.read_table(file, columns=columns, filters=filters, page_checksum_verification=True)

@@ -106,7 +106,7 @@ class Rows:
         roots |= {"extra"} if extra else set()
         frame = self._join(spark, list(dict.fromkeys(["uid", *plain, *sorted(roots)])))
         if nodes:
-            frame = Store(spark, self.store).attach(frame, nodes, self._keys)
+            frame = Store(spark, self.store).attach(frame, nodes, self._keys, self.count)
         for name in extra:
             frame = frame.withColumn(name, F.col("extra").getItem(name.removeprefix("extra.")))
         return frame.select(*(f"`{c}`" for c in columns))
