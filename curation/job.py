@@ -5,6 +5,7 @@ help; the result is one JSON line on stdout. No command has a parser of its own.
 import argparse
 import inspect
 import json
+import logging
 import os
 import signal
 import sys
@@ -72,9 +73,11 @@ def call(function: Callable, arguments: argparse.Namespace) -> Any:
     return function(*positional, **settings)
 
 
-def _terminate(*_: Any) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Terminated
+def _stopped(number: int, _: Any) -> None:
+    """Leave from wherever the program is, so that locks are let go and temporary files removed."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def finish(function: Callable, arguments: argparse.Namespace) -> int:
@@ -82,7 +85,11 @@ def finish(function: Callable, arguments: argparse.Namespace) -> int:
 
     The environment variable CURATION_TRACEBACK=1 shows the traceback too, and Spark's own log.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, _stopped)
+    if not os.environ.get("CURATION_TRACEBACK"):
+        # py4j logs the traceback of a call that a signal or the end of the JVM cuts short; what counts is told below.
+        logging.getLogger().addHandler(logging.NullHandler())
     try:
         result = call(function, arguments)
     except BrokenPipeError:  # the reader of our output, `head` say, had enough

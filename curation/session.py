@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +68,10 @@ def spark_session(rows: int | None = None) -> Any:
     builder = SparkSession.builder.appName("curation")
     for key, value in settings.items():
         builder = builder.config(key, value)
+    interrupted = signal.getsignal(signal.SIGINT)
     session = builder.getOrCreate()
+    if interrupted is not signal.default_int_handler and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupted)  # Spark put its own there, which calls into a JVM that may be busy
     session.sparkContext.setLogLevel(LOG_LEVEL)
     return session
 
