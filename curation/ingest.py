@@ -162,7 +162,10 @@ def _merge(found: Any) -> Any:
     """One row per uid: the smallest by MERGE_ORDER, with the summed repeats, and an image if any of them has one."""
     from pyspark.sql import functions as F
 
-    smallest = F.min_by(F.struct(*PAIRS.names), F.struct(*MERGE_ORDER)).alias("row")
+    # Rows may agree in all of MERGE_ORDER, where a key stands twice in a file: then the rest of them decides.
+    rest = [n for n in PAIRS.names if n not in ("uid", "repeats", "extra", *MERGE_ORDER)]
+    order = F.struct(*MERGE_ORDER, *rest, F.sort_array(F.map_entries("extra")))
+    smallest = F.min_by(F.struct(*PAIRS.names), order).alias("row")
     repeats = F.sum("repeats").cast("int").alias("repeats")
     one = found.groupBy("uid").agg(smallest, F.min("image").alias("image"), repeats)
     kept = [F.col(f"row.{n}").alias(n) for n in PAIRS.names if n not in ("uid", "image", "repeats")]

@@ -58,7 +58,7 @@ class Pool:
         frames = []
         for part in self.parts:
             folder = join(self.uri, "pairs", part["key"])
-            frame = tables.read_spark(spark, folder, tables.read_done(folder)["parts"])
+            frame = tables.read_spark(spark, folder, tables.read_done(folder)["parts"], PAIRS.arrow)
             frames.append(frame.select(*PAIRS.names))
         union = frames[0]
         for frame in frames[1:]:

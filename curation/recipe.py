@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from curation.bounds import Bound
+from curation.bounds import Bound, check_type
 from curation.errors import RecipeError, unknown
 from curation.graph import Graph
 from curation.schema import PAIRS, VERDICT
@@ -170,6 +170,11 @@ def _check_columns(step: Step, before: list[Step], graph: Graph, where: str) -> 
         for column in wanted:
             if column in graph and column not in made and column not in PAIRS.names:
                 graph.node(column)  # a missing model is refused here, with the ways to get one
+    types = {c.name: c.type for c in (*PAIRS.columns, *(c for s in before for c in s.spec.output))}
+    bounds = (v for v in step.settings.values() if isinstance(v, dict))
+    for name, bound in (item for setting in bounds for item in setting.items()):
+        if isinstance(bound, Bound) and not name.startswith("extra."):
+            check_type(name, bound, types[name] if name in types else graph.node(name).spec.type)
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from curation import tables
-from curation.errors import unknown
+from curation.errors import SchemaError, unknown
 from curation.files import join
 from curation.graph import Graph, Node
 from curation.pool import Pool
@@ -35,7 +35,11 @@ class StageTable:
         return [c for c in self.done["columns"] if c not in ("uid", *VERDICT.names)]
 
     def read(self, spark: Any) -> Any:
-        return tables.read_spark(spark, self.folder, self.done["parts"])
+        frame = tables.read_spark(spark, self.folder, self.done["parts"])
+        missing = sorted(set(self.done["columns"]) - set(frame.columns))
+        if missing:
+            raise SchemaError(f"{self.folder}: its record names {missing}, its parts have only {frame.columns}")
+        return frame
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class Store:
         parts = self.records[node.key]["parts"]
         if not parts:
             return self.spark.createDataFrame([], from_arrow_schema(signal_schema(node.spec.type)))
-        values = tables.read_spark(self.spark, self.folder(node), parts)
+        values = tables.read_spark(self.spark, self.folder(node), parts, signal_schema(node.spec.type))
         # Two runs may have computed the same rows where the store has no lock; equal inputs give equal values.
         return values.dropDuplicates(["id", "digest"]) if self.records[node.key].get("overlaps") else values
 

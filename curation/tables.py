@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.files import join, read_json, write_json
-from curation.parts import parquet_schema, part_uris, read_part, write_part
+from curation.parts import common_schema, part_uris, read_part, require_columns, write_part
 
 DONE = "_done.json"
 ROWS_PER_PART = 1 << 17  # assumption: 131,072 rows of captions are about 10 MB of zstd Parquet, a few seconds of work
@@ -48,12 +48,16 @@ def read_uid(folder: str, parts: Iterable[dict], uid: str) -> dict[str, Any] | N
     return None
 
 
-def read_spark(spark: Any, folder: str, parts: list[dict]) -> Any:
-    """The listed parts as a DataFrame with the schema of the first; no listing, no schema inference job."""
+def read_spark(spark: Any, folder: str, parts: list[dict], wanted: pa.Schema | None = None) -> Any:
+    """The listed parts as a DataFrame with the schema that all have; no listing, no schema inference job.
+
+    SchemaError where a part differs from the others, or lacks a column of `wanted` or has it of another type.
+    """
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    uris = part_uris(folder, parts)
-    schema = from_arrow_schema(parquet_schema(folder, parts))
+    uris, found = common_schema(folder, parts)
+    require_columns(uris[0], found, wanted or found)
+    schema = from_arrow_schema(found)
     return spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true").parquet(*uris)
 
 
