@@ -6,6 +6,7 @@ rows and SHA-256. Readers take file names only from it, never from a listing, so
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -57,8 +58,8 @@ def read_spark(spark: Any, folder: str, parts: list[dict], wanted: pa.Schema | N
 
     uris, found = common_schema(folder, parts)
     require_columns(uris[0], found, wanted or found)
-    schema = from_arrow_schema(found)
-    return spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true").parquet(*uris)
+    reader = spark.read.schema(from_arrow_schema(found)).option("parquet.page.verify-checksum.enabled", "true")
+    return reader.parquet(*(re.sub(r"([\\*?{}\[\]])", r"\\\1", uri) for uri in uris))  # a folder named [2] is no pattern
 
 
 def prefix_digits(rows: int) -> int:

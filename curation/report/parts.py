@@ -67,9 +67,9 @@ def whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 
 def signal_rows(folder: str, ids: pa.Array) -> pa.Table | None:
-    """The rows (id, digest, value, error) of a stored signal for these ids, streamed; None where it is not stored."""
+    """The rows (id, digest, value, error) of a stored signal for these ids, streamed; None where none is stored."""
     done = tables.read_done(folder)
-    if done is None:
+    if done is None or not done["parts"]:
         return None
     file_system = fsspec.core.url_to_fs(folder)[0]
     paths = [fsspec.core.url_to_fs(uri)[1] for uri in part_uris(folder, done["parts"])]
