@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.errors import BrokenTableError, SchemaError
-from curation.files import TAIL_BYTES, committing, join, local_path, read_json, write_json
+from curation.files import TAIL_BYTES, committing, join, local_path
+from curation.records import read_record, remedy, write_record
 
 
 class Part(NamedTuple):
@@ -50,7 +51,7 @@ def write_part(
     tail = hashlib.sha256(file.tail).hexdigest()
     part = Part(file_name, file.bytes, rows, file.sha256.hexdigest(), tail, counts or None)
     if findable:
-        write_json(join(folder, f"{name}.json"), part.record())
+        write_record(join(folder, f"{name}.json"), part.record())
     return part
 
 
@@ -73,8 +74,8 @@ def _count_verdicts(batch: pa.RecordBatch, counts: dict[str, int]) -> None:
 def find_part(folder: str, name: str) -> Part | None:
     """The record of a part that an earlier attempt committed under this name, or None where it is not whole."""
     try:
-        record = read_json(join(folder, f"{name}.json"))
-        return None if record is None else _whole(folder, Part(**record))
+        record = read_record(join(folder, f"{name}.json"))
+        return None if record is None else _whole(folder, Part(**{k: v for k, v in record.items() if k != "digest"}))
     except BrokenTableError:
         return None
 
@@ -137,15 +138,7 @@ def _check_part(uri: str, part: dict[str, Any]) -> bytes:
         if size == part["bytes"] and ("tail" not in part or hashlib.sha256(tail).hexdigest() == part["tail"]):
             return tail
         found = f"{size} bytes" if size != part["bytes"] else "another end than was committed"
-    raise BrokenTableError(f"{uri}: wanted {part['bytes']} bytes as committed, found {found}; {_remedy(uri)}")
-
-
-def _remedy(uri: str) -> str:
-    """What to do about a broken part: the store is computed again, a pool or a release is not."""
-    folder = uri.rpartition("/")[0]
-    if "/stages/" in uri or "/signals/" in uri:
-        return f"delete {folder} to have it made again"
-    return "restore the file"
+    raise BrokenTableError(f"{uri}: wanted {part['bytes']} bytes as committed, found {found}; {remedy(uri)}")
 
 
 def read_part(uri: str, columns: list[str] | None, filters: list | None) -> pa.Table:
@@ -154,7 +147,7 @@ def read_part(uri: str, columns: list[str] | None, filters: list | None) -> pa.T
         with fsspec.open(uri, "rb") as file:
             return pq.read_table(file, columns=columns, filters=filters, page_checksum_verification=True)
     except OSError as error:
-        raise BrokenTableError(f"{uri}: {error}; {_remedy(uri)}") from error
+        raise BrokenTableError(f"{uri}: {error}; {remedy(uri)}") from error
 
 
 def parquet_schema(folder: str, parts: list[dict]) -> pa.Schema:

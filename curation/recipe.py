@@ -52,10 +52,10 @@ def recipe_text(name: str) -> str:
     if name.endswith(".toml"):
         if not Path(name).is_file():
             raise RecipeError(f"no recipe file {name}; packaged recipes: {recipe_names()}")
-        return Path(name).read_text()
+        return Path(name).read_text("utf-8")
     if name not in recipe_names():
         raise unknown("recipe", [name], recipe_names(), "recipes (or give a path ending in .toml)")
-    return (resources.files("curation.recipes") / f"{name}.toml").read_text()
+    return (resources.files("curation.recipes") / f"{name}.toml").read_text("utf-8")
 
 
 def load_recipe(name: str, changes: list[str] | None = None) -> Recipe:

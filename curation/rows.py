@@ -11,7 +11,7 @@ from typing import Any
 from curation import tables
 from curation.errors import SchemaError, unknown
 from curation.files import join
-from curation.graph import Graph, Node
+from curation.graph import Graph, Node, closure
 from curation.pool import Pool
 from curation.schema import PAIRS, VERDICT, hex_id
 from curation.store import Store
@@ -106,7 +106,7 @@ class Rows:
         extra = [c for c in columns if c.startswith("extra.")]
         plain = [c for c in columns if c not in nodes and c not in extra and not c.endswith("__error")]
         roots = {c for n in nodes.values() for c in n.columns}
-        roots |= {"image_id", "image"} if nodes else set()
+        roots |= {"image_id", "image"} if any(n.level != "text" for n in closure(nodes.values())) else set()
         roots |= {"extra"} if extra else set()
         frame = self._join(spark, list(dict.fromkeys(["uid", *plain, *sorted(roots)])))
         if nodes:

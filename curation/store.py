@@ -14,7 +14,7 @@ from typing import Any
 from curation import tables
 from curation.compute import ERROR, Job, appender, bucket_writer, signal_schema
 from curation.files import join, locked, sweep
-from curation.graph import Node, closure, stored_inputs
+from curation.graph import Node, closure, placed, stored_inputs
 from curation.stage import cached
 
 LEVELS = ("image", "text", "pair")
@@ -118,7 +118,8 @@ class Store:
         if level == "image":
             rows = frame.groupBy("image_id").agg(F.min("image").alias("image"))
         else:
-            rows = frame.select("uid", "image_id", *(c for c in columns if c not in ("uid", "image_id")))
+            ids = ("uid",) if level == "text" else ("uid", "image_id")
+            rows = frame.select(*ids, *(c for c in columns if c not in ids))
         rows = rows.withColumn("id", _id(rows, level)).withColumn("digest", _digest(columns))
         want = F.lit(sum(1 << bit for bit, n in enumerate(nodes) if not self.records[n.key]["parts"])).cast("long")
         for bit, node in enumerate(nodes):
@@ -141,8 +142,9 @@ class Store:
         else:
             place = F.xxhash64("digest" if level == "text" else "id")
             order = ["digest", "id"]
+        rows = rows.drop(*(c for c in ("uid", "image_id") if c not in nodes[0].columns))  # `id` is one of them
         laid = rows.withColumn("bucket", F.pmod(place, F.lit(buckets)).cast("int")).repartitionById(buckets, "bucket")
-        job = Job(level, tuple(nodes), tuple(self.folder(n) for n in nodes))
+        job = Job(level, tuple(placed(n) for n in nodes), tuple(self.folder(n) for n in nodes))
         return tables.in_tasks(laid.sortWithinPartitions("bucket", *order), bucket_writer(job))
 
     def _commit(self, node: Node, records: list[dict], key: str) -> None:
@@ -155,12 +157,17 @@ class Store:
             "version": node.spec.version,
             "settings": dict(node.settings),
             "key": node.key,
-            "models": records[0]["models"] if records else done.get("models", {}),
+            "models": _as_named(node, records[0]["models"]) if records else done.get("models", {}),
             "rows_of": sorted({*done["rows_of"], key}),
             "overlaps": done.get("overlaps", False) or set(known) != {p["name"] for p in done["parts"]},
         }
         self.records[node.key] = description | {"parts": [parts[name] for name in sorted(parts)]}
         tables.write_done(self.folder(node), self.records[node.key])
+
+
+def _as_named(node: Node, models: dict[str, dict]) -> dict[str, dict]:
+    """What tasks say of the models, each under the name that the recipe gave it."""
+    return {k: model | {"name": dict(node.settings)[k]} for k, model in models.items()}
 
 
 def _id(frame: Any, level: str) -> Any:

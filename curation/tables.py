@@ -13,21 +13,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.files import join, read_json, write_json
+from curation.files import join
 from curation.parts import common_schema, part_uris, read_part, require_columns, write_part
+from curation.records import read_record, write_record
 
 DONE = "_done.json"
+GLOB = re.compile(r"[\\\[\]{}*?]")  # what Hadoop's globbing reads in a path; a backslash before it makes it plain
 ROWS_PER_PART = 1 << 17  # assumption: 131,072 rows of captions are about 10 MB of zstd Parquet, a few seconds of work
 
 
 def read_done(folder: str) -> dict[str, Any] | None:
     """The commit record of a table, or None while it has none."""
-    return read_json(join(folder, DONE))
+    return read_record(join(folder, DONE))
 
 
 def write_done(folder: str, record: dict[str, Any]) -> None:
     """Commit a table: its record, with the parts, in place last."""
-    write_json(join(folder, DONE), record)
+    write_record(join(folder, DONE), record)
 
 
 def read_arrow(
@@ -58,8 +60,23 @@ def read_spark(spark: Any, folder: str, parts: list[dict], wanted: pa.Schema | N
 
     uris, found = common_schema(folder, parts)
     require_columns(uris[0], found, wanted or found)
-    reader = spark.read.schema(from_arrow_schema(found)).option("parquet.page.verify-checksum.enabled", "true")
-    return reader.parquet(*(re.sub(r"([\\*?{}\[\]])", r"\\\1", uri) for uri in uris))  # a folder named [2] is no pattern
+    schema = from_arrow_schema(found)
+    if not all(_opens(spark, uri) for uri in uris):
+        listed = spark.createDataFrame([(uri,) for uri in uris], "uri string").repartition(len(uris))
+        return listed.mapInArrow(_read_uris, schema)
+    literal = [GLOB.sub(r"\\\g<0>", uri) for uri in uris]
+    return spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true").parquet(*literal)
+
+
+def _opens(spark: Any, uri: str) -> bool:
+    """Whether Spark's own reader can open it: the JVM mangles names outside ASCII where its locale is not UTF-8."""
+    return uri.isascii() or spark._jvm.System.getProperty("sun.jnu.encoding") == "UTF-8"
+
+
+def _read_uris(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for uri in batch.column("uri").to_pylist():
+            yield from read_part(uri, None, None).to_batches()
 
 
 def prefix_digits(rows: int) -> int:

@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from curation import bounds, parts
 from curation.errors import RecipeError, SchemaError
-from curation.files import read_json, write_json
 from curation.graph import Graph
 from curation.methods import entry_probability, keep_by_draws, keep_probability, top_share
 from curation.pool import Pool
 from curation.recipe import check_settings, load_recipe
+from curation.records import read_record, write_record
 from curation.rows import Rows
 from curation.schema import hex_id
 from curation.stages import STAGES
@@ -91,14 +91,14 @@ def test_a_model_that_yields_no_vectors(spark, own_pool, model, tmp_path, weight
 
 def plant(folder: Path, values: list) -> list[str]:
     """Put these values in place of the first ones of a signal, as if they had been computed; the ids of their rows."""
-    done = read_json(f"{folder}/_done.json")
+    done = read_record(f"{folder}/_done.json")
     [part] = done["parts"]
     table = pq.read_table(folder / part["name"], partitioning=None)
     changed = pa.array(values + table["value"].to_pylist()[len(values) :], table.schema.field("value").type)
     table = table.set_column(table.column_names.index("value"), table.schema.field("value"), changed)
     name = part["name"].removesuffix(".parquet")
     done["parts"] = [parts.write_part(str(folder), name, table.to_batches(), table.schema).record()]
-    write_json(f"{folder}/_done.json", done)
+    write_record(f"{folder}/_done.json", done)
     return table["id"].to_pylist()[: len(values)]
 
 

@@ -15,10 +15,10 @@ import zstandard
 
 from curation import parts, tables
 from curation.errors import CurationError, RecipeError, SchemaError
-from curation.files import read_json, write_json
 from curation.graph import Graph
 from curation.ingest import ingest
 from curation.pool import Pool
+from curation.records import read_record, write_record
 from curation.rows import Rows
 from curation.single import stage_command
 from curation.sources import tables as source_tables
@@ -179,13 +179,13 @@ HARMLESS: dict[str, Change] = {
 
 def alter(folder: str, number: int, change: Change, table: str | None = None) -> None:
     """Change one part and its record alike, as a run of another version of the package would have left it."""
-    done = read_json(f"{folder}/_done.json")
+    done = read_record(f"{folder}/_done.json")
     listed = done["tables"][table] if table else done["parts"]
     at = f"{folder}/{table}" if table else folder
     name = listed[number]["name"].removesuffix(".parquet")
     changed = change(pq.read_table(f"{at}/{name}.parquet", partitioning=None))
     listed[number] = parts.write_part(at, name, changed.to_batches(), changed.schema).record()
-    write_json(f"{folder}/_done.json", done)
+    write_record(f"{folder}/_done.json", done)
 
 
 @pytest.fixture
