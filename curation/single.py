@@ -62,7 +62,10 @@ def open_table(path: str) -> Rows | SideTable:
 def reopen(table: StageTable) -> Rows:
     """The rows a stage table left, found again from what its commit record says of its input."""
     chain = [table]
-    while chain[0].done["input_folder"]:
-        chain.insert(0, StageTable.open(chain[0].done["input_folder"]))
+    while folder := chain[0].done["input_folder"]:
+        before = StageTable.open(folder)
+        if before is None:
+            raise RecipeError(f"{chain[0].folder} was made of {folder}, where no stage table ({DONE}) is any more")
+        chain.insert(0, before)
     pool = Pool.open(chain[0].done["pool"])
     return Rows(pool, chain[0].done["store"], Graph(chain[0].done["signal_settings"]), tuple(chain))

@@ -3,13 +3,15 @@
     python -m faults [--points 200] [--seed 0] [--work DIR] [--only kills,stops,...] [--write]
 
 Each trial runs the recipe `full`, or an ingest, on a small pool of drawn pictures; after the fault the same command is
-run again until it is done, and the output must be that of an undisturbed run, byte for byte. The table goes to stdout
-and to DIR/results.md, with results.json beside it; --write puts it into docs/reliability.md. Exit 1 if a trial failed.
+run again until it is done, and the output must be that of an undisturbed run, byte for byte. What a group of faults
+gave is kept as DIR/results/GROUP.json, so that a round can be run in pieces with --only; the table of all of them goes
+to stdout, with --write into docs/reliability.md. Exit 1 if a trial failed.
 """
 
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from faults.cuts import cuts, own_deaths
@@ -60,21 +62,24 @@ def main() -> None:
     unknown = set(flags.only.split(",")) - set(GROUPS)
     if unknown:
         parser.error(f"no group {sorted(unknown)}; known: {', '.join(GROUPS)}")
-    findings, started = Findings(), time.monotonic()
     work = flags.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     print("== an undisturbed run, for reference", file=sys.stderr, flush=True)
-    setting = make_setting(work, flags.package.resolve(), findings)
+    setting = make_setting(work, flags.package.resolve())
     for group in flags.only.split(","):
+        started, findings = time.monotonic(), Findings()
         print(f"== {group}", file=sys.stderr, flush=True)
-        trials(setting, group, flags.points, flags.seed)
-        findings.save(work)
-    took = f"{flags.points} points, seed {flags.seed}, {(time.monotonic() - started) / 60:.0f} minutes"
-    text = f"{took}.\n\n{findings.markdown()}"
+        trials(replace(setting, findings=findings), group, flags.points, flags.seed)
+        findings.save(work / "results" / f"{group}.json")
+        print(f"== {group}: {(time.monotonic() - started) / 60:.0f} minutes", file=sys.stderr, flush=True)
+    found = Findings()
+    for path in sorted((work / "results").glob("*.json"), key=lambda path: GROUPS.index(path.stem)):
+        found.add(path)
+    text = f"{flags.points} points, seed {flags.seed}.\n\n{found.markdown()}"
     print(text)
     if flags.write:
         write_into(ROOT / "docs" / "reliability.md", text)
-    sys.exit(int(findings.failed()))
+    sys.exit(int(found.failed()))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Setting:
     sources: tuple[str, ...]
     settings: tuple[str, ...]
     reference: Reference
-    findings: Findings
+    findings: Findings = field(default_factory=Findings)
 
     @property
     def room(self) -> Path:
@@ -100,7 +100,7 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def make_setting(work: Path, package: Path, findings: Findings) -> Setting:
+def make_setting(work: Path, package: Path) -> Setting:
     """Draw the pictures, make pool and model, and run undisturbed: about a minute."""
     from tests.conftest import EASED
     from tests.small_clip import write_model
@@ -108,7 +108,7 @@ def make_setting(work: Path, package: Path, findings: Findings) -> Setting:
     sources = _draw(work / "sources")
     model = write_model(work / "model")
     settings = (f"signals.clip={model}", *EASED)
-    setting = Setting(work, package, work / "pool", sources, settings, Reference(work / "reference" / "out"), findings)
+    setting = Setting(work, package, work / "pool", sources, settings, Reference(work / "reference" / "out"))
     shutil.rmtree(work / "reference", ignore_errors=True)
     shutil.rmtree(work / "pool", ignore_errors=True)
     for record in work.glob("*.events"):

@@ -61,12 +61,20 @@ class Findings:
         lines = [head, ["---", "---:", "---:", "---:", "---"], *(row.cells() for row in self.rows.values())]
         return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
-    def save(self, folder: Path) -> None:
-        """Write results.md and results.json."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "results.md").write_text(self.markdown())
-        rows = [asdict(row) for row in self.rows.values()]
-        (folder / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
+    def save(self, path: Path) -> None:
+        """Write the rows as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([asdict(row) for row in self.rows.values()], indent=1) + "\n")
+
+    def add(self, path: Path) -> None:
+        """Add the rows that `save` wrote."""
+        for each in map(lambda fields: Row(**fields), json.loads(path.read_text())):
+            row = self.row(each.fault)
+            row.trials, row.passed = row.trials + each.trials, row.passed + each.passed
+            row.worst_resume_s = max(row.worst_resume_s, each.worst_resume_s)
+            row.failures, row.skipped = row.failures + each.failures, row.skipped or each.skipped
+            for name, value in each.notes.items():
+                row.note(name, value)
 
 
 def write_into(page: Path, text: str) -> None:

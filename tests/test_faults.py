@@ -123,7 +123,14 @@ def test_each_rename_is_cut_before_and_after():
 def test_the_table_goes_between_its_marks(tmp_path):
     findings = Findings()
     findings.row("fault").add("trial", [], 1.0)
+    findings.save(tmp_path / "one.json")
     findings.row("fault").add("trial", ["wrong"], 3.0)
+    findings.row("other").note("s", 2)
+    findings.save(tmp_path / "two.json")
+    both = Findings()
+    both.add(tmp_path / "one.json")
+    both.add(tmp_path / "two.json")
+    assert "| fault | 3 | 2 | 3.0 |" in both.markdown() and both.rows["other"].notes == {"s": 2}
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     write_into(page, findings.markdown())
