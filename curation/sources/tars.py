@@ -64,9 +64,9 @@ def read(uri: str, images: ImageSink, *, caption_key: str | None = None) -> Iter
 
 
 def looks(uri: str) -> bool | None:
-    """True where the first members of a tar include an image; else null, for the reader says what is wrong with it.
+    """Whether the first members of a tar include an image; null where the file cannot be read as one.
 
-    Tars of papers have the same suffixes: those are for other kinds to claim.
+    Tars of papers have the same suffixes but begin with texts.
     """
     try:
         with fsspec.open(uri, "rb") as file:
@@ -76,10 +76,10 @@ def looks(uri: str) -> bool | None:
                 if _split(member.name)[1] in IMAGES:
                     return True
                 if number == LOOK_MEMBERS:
-                    break
+                    return False
     except (*CUT, BadItemError):
-        pass
-    return None
+        return None
+    return False
 
 
 def _items(uri: str, images: ImageSink, caption_keys: tuple[str, ...]) -> Iterator[Found | Reject]:

@@ -4,6 +4,7 @@ A file is an XML article with its images beside it, an archive of one or more ar
 zip of SciELO, a MECA zip), or a file list of PubMed Central's Open Access subset.
 """
 
+import contextlib
 from collections.abc import Iterator
 
 import fsspec
@@ -73,25 +74,21 @@ def looks(uri: str) -> bool | None:
 
 def _looks_tar(uri: str) -> bool:
     """Whether a tar holds an article; a tar of samples, told by an image and a text of one key, is not searched on."""
-    keys: dict[str, set[str]] = {}
-    try:
-        with fsspec.open(uri, "rb") as file:
-            packed = packing(file)
-            stream = unpacking(file, packed) if packed else file
-            for member in read_members(stream, [], LIMITS.members):
-                key, _, extension = member.name.lower().rpartition(".")
-                if f".{extension}" in ARTICLES:
-                    stream.seek(member.offset)
-                    if may_hold_articles(stream.read(min(member.bytes, SNIFF_BYTES))):
-                        return True
-                    continue
-                if extension in (*SAMPLE_IMAGES, *SAMPLE_TEXTS):
-                    kinds = keys.setdefault(key, set())
-                    kinds.add("image" if extension in SAMPLE_IMAGES else "text")
-                    if len(kinds) == 2:
-                        return False
-    except (*CUT, BadItemError):
-        pass
+    keys: dict[str, set[bool]] = {}
+    with contextlib.suppress(*CUT, BadItemError), fsspec.open(uri, "rb") as file:
+        packed = packing(file)
+        stream = unpacking(file, packed) if packed else file
+        for member in read_members(stream, [], LIMITS.members):
+            key, _, extension = member.name.lower().rpartition(".")
+            if f".{extension}" in ARTICLES:
+                stream.seek(member.offset)
+                if may_hold_articles(stream.read(min(member.bytes, SNIFF_BYTES))):
+                    return True
+            elif extension in (*SAMPLE_IMAGES, *SAMPLE_TEXTS):
+                kinds = keys.setdefault(key, set())
+                kinds.add(extension in SAMPLE_IMAGES)
+                if len(kinds) == 2:
+                    return False
     return False
 
 
