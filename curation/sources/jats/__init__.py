@@ -1,7 +1,7 @@
 """JATS articles (NISO Z39.96, also NLM's DTDs before it): figures with their captions, licences and citing paragraphs.
 
 A file is an XML article with its images beside it, an archive of one or more articles (a tar.gz of PubMed Central, a
-zip of SciELO, a MECA zip), or a file list of PubMed Central's Open Access subset.
+zip of SciELO, a MECA zip, as bioRxiv's .meca), or a file list of PubMed Central's Open Access subset.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from curation.sources.found import Found, ImageSink, Reject, batches, license_gr
 from curation.sources.jats import lists
 from curation.sources.jats.article import SNIFF_BYTES, may_hold_articles
 from curation.sources.jats.papers import ARTICLES, Settings, Shown, papers
-from curation.sources.packages import LIMITS, Limits, open_package
+from curation.sources.packages import LIMITS, Limits, is_archive, open_package
 from curation.sources.packing import CUT, packing, unpacking
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 SURE = (".nxml", ".jats")  # names that nothing else has
-SUFFIXES = (*ARTICLES, *(name + ".gz" for name in ARTICLES), ".zip", *TARS, *lists.SUFFIXES)
+SUFFIXES = (*ARTICLES, *(name + ".gz" for name in ARTICLES), ".zip", ".meca", *TARS, *lists.SUFFIXES)
 SAMPLE_IMAGES, SAMPLE_TEXTS = ("jpg", "jpeg", "png", "webp"), ("txt", "json")  # what tars of samples hold
 
 
@@ -72,14 +72,21 @@ def looks(uri: str) -> bool | None:
         return None
 
 
-def _looks_tar(uri: str) -> bool:
-    """Whether a tar holds an article; a tar of samples, told by an image and a text of one key, is not searched on."""
+def _looks_tar(uri: str) -> bool | None:
+    """Whether a tar holds an article; a tar of samples, told by an image and a text of one key, is not searched on.
+
+    Null where it holds archives but no article, and for a packed one that is too long to be searched.
+    """
     keys: dict[str, set[bool]] = {}
+    has_archives = False
     with contextlib.suppress(*CUT, BadItemError), fsspec.open(uri, "rb") as file:
         packed = packing(file)
         stream = unpacking(file, packed) if packed else file
         for member in read_members(stream, [], LIMITS.members):
+            if packed and member.offset + member.bytes > LIMITS.unpacked:
+                return None
             key, _, extension = member.name.lower().rpartition(".")
+            has_archives |= is_archive(member.name)
             if f".{extension}" in ARTICLES:
                 stream.seek(member.offset)
                 if may_hold_articles(stream.read(min(member.bytes, SNIFF_BYTES))):
@@ -89,7 +96,7 @@ def _looks_tar(uri: str) -> bool:
                 kinds.add(extension in SAMPLE_IMAGES)
                 if len(kinds) == 2:
                     return False
-    return False
+    return None if has_archives else False
 
 
 def _shown(uri: str, settings: Settings) -> Iterator[Shown | Reject]:

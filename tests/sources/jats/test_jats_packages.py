@@ -129,9 +129,10 @@ def test_meca(pairs: Callable, jpeg: bytes, sink: Sink) -> None:
         "content/g2.jpg": jpeg + b"2",
         "content/supplements/data.zip": b"PK\3\4no zip",
     }
-    rows = pairs("p.zip", zipped(files))
-    assert files_of(rows, sink) == [jpeg, jpeg + b"2"]
-    assert rows.rejected == []
+    for name in ("p.zip", "p.meca"):
+        rows = pairs(name, zipped(files))
+        assert files_of(rows, sink) == [jpeg, jpeg + b"2"]
+        assert rows.rejected == []
 
 
 def test_several_articles_keep_their_images_apart(pairs: Callable, jpeg: bytes, sink: Sink) -> None:
@@ -304,6 +305,8 @@ KINDS = {
     "f.jats": (of(7), "jats"),
     "g.zip": (zipped({"x/a.xml": of(7)}), "jats"),
     "h.zip": (zipped({"x.txt": b""}), None),
+    "p.meca": (zipped({"manifest.xml": b"<manifest/>", "content/a.xml": of(7)}), "jats"),
+    "q.tar": (tar({"PMC7.tar.gz": b""}), "jats"),
     "i.tar": (tar({"1.jpg": b"\xff\xd8\xff", "1.txt": b"x", "a.xml": of(7)}), "tar"),  # samples first
     "j.tar": (tar({"1.jpg": b"\xff\xd8\xff", "a.xml": of(7)}), "jats"),
     "k.tar.gz": (tar({"1.jpg": b"\xff\xd8\xff", "a.nxml": of(7)}, "w:gz"), "jats"),
