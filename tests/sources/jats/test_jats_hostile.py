@@ -4,17 +4,21 @@ import gzip
 import json
 import os
 import socket
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from curation.sources import jats
+from tests.sources.archives import many_in_tar, many_in_zip, overlapping, tar, zipped
 from tests.sources.jats.conftest import HEAD, Rows, article, fig
 
 CANARY = "canary-5f0e"
+PACKED = b"\x1f\x8b"
 READ = """
 import json, sys, time
-from curation.sources import jats
+from curation.sources import jats, kind_of
 class Sink:
     def add(self, data, extension):
         return {"uri": "pool", "offset": 0, "length": len(data)}
@@ -30,6 +34,7 @@ sys.addaudithook(hook)
 for uri in sys.argv[1:]:
     start()
     first, count, began, before = None, 0, time.process_time(), peak()
+    kind_of(uri)
     for batch in jats.read(uri, Sink()):
         for row in batch.to_pylist():
             first, count = first or row.get("error") or "pair", count + 1
@@ -48,10 +53,11 @@ def harmless(tmp_path: Path, bounded: Callable, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "secret").write_text(CANARY)
     os.mkfifo(tmp_path / "pipe")
 
-    def harmless(files: list[bytes], seconds: float = 10, mb: float = 100) -> list[tuple]:
+    def harmless(files: list[bytes] | dict[str, bytes], seconds: float = 10, mb: float = 100) -> list[tuple]:
         uris = []
-        for number, data in enumerate(files):
-            name = f"{number}.xml.gz" if data[:2] == b"\x1f\x8b" else f"{number}.xml"
+        for number, given in enumerate(files):
+            data = files[given] if isinstance(files, dict) else given
+            name = given if isinstance(files, dict) else f"{number}.xml.gz" if data[:2] == PACKED else f"{number}.xml"
             (tmp_path / name).write_bytes(data)
             uris.append(str(tmp_path / name))
         came = [json.loads(line) for line in bounded(READ, *uris).lines]
@@ -212,15 +218,47 @@ def test_broken_articles_cost_themselves(read: Callable[..., Rows], data: bytes)
     assert all(row["error"] in ("bad_xml", "no_article") for row in rows.rejected)
 
 
-def test_one_bad_article_costs_one(read: Callable[..., Rows], tmp_path: Path, rows: Callable, sink: object) -> None:
-    import zipfile
+NAMES = ("/etc/passwd.xml", "../secret.xml", "a/../../secret.xml", "C:\\secret.xml")
+KINDS = {"secret.xml": tarfile.SYMTYPE, "g1.jpg": tarfile.LNKTYPE, "pipe.xml": tarfile.FIFOTYPE, "d": tarfile.CHRTYPE}
 
-    from curation.sources import jats
 
-    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
-        for number in range(5):
-            data = article(fig(f"Caption {number}"))
-            archive.writestr(f"{number}.xml", data[:-20] if number == 2 else data)
+def test_packages_that_lead_elsewhere_give_what_is_their_own(harmless: Callable, jpeg: bytes) -> None:
+    files = dict.fromkeys(NAMES, article(fig("No."))) | {"a.nxml": article(fig("One.")), "g1.jpg": jpeg}
+    packages = {
+        "p.tar": tar(files, kinds=KINDS),
+        "p.tar.gz": tar(files, "w:gz", KINDS),
+        "p.zip": zipped(files),
+        "p.meca": zipped(files),
+    }
+    assert harmless(packages) == [("pair", 9)] * 2 + [("pair", 5)] * 2
+
+
+def test_packages_that_are_too_much(harmless: Callable) -> None:
+    links, empty = many_in_tar(100_000, b"2"), many_in_tar(100_000, b"0")
+    one = {"a.xml": article(fig("One."))}
+    bomb = zipped({"0.xml": article("<p>" + "a" * (100 << 20) + "</p>")})
+    for _ in range(5):
+        bomb = zipped({f"{n}.zip": bomb for n in range(16)})
+    packages = {
+        "links.tar": (links, "not_a_file", 10_002),
+        "empty.tar.gz": (gzip.compress(empty, 1), "too_many_members", 2),
+        "empty.zip": (many_in_zip(100_000), "too_many_members", 2),
+        "overlapping.zip": (overlapping(100), "overlapping", 101),
+        "bomb.tar.gz": (gzip.compress(tar({"a.xml": bytes(300 << 20)})), "too_large", 1),
+        "large.zip": (zipped({"a.xml": article("<p>" + "a" * (100 << 20) + "</p>")}), "too_large", 1),
+        "large.tar": (tar({"b.xml": article("<p>" + "a" * (100 << 20) + "</p>")} | one), "pair", 2),
+        "42.zip": (bomb, "nested_archive", 16 * 16),
+        "image.zip": (zipped({"a.xml": article(fig()), "g1.jpg": b"\xff\xd8\xff" + bytes(300 << 20)}), "pair", 1),
+        "entities.zip": (zipped({"laughs.xml": ENTITIES["billion laughs"]} | one), "pair", 2),
+    }
+    came = harmless({name: data for name, (data, *_) in packages.items()}, mb=200, seconds=20)
+    assert dict(zip(packages, came)) == {name: (first, rows) for name, (_, first, rows) in packages.items()}
+
+
+def test_one_bad_article_costs_one(tmp_path: Path, rows: Callable, sink: object) -> None:
+    whole = [article(fig(f"Caption {number}")) for number in range(5)]
+    files = {f"{number}.xml": data[:-20] if number == 2 else data for number, data in enumerate(whole)}
+    (tmp_path / "p.zip").write_bytes(zipped(files))
     found = rows(jats.read(str(tmp_path / "p.zip"), sink))
     assert [row["caption"] for row in found.found] == [f"Caption {n}" for n in (0, 1, 3, 4)]
     assert found.errors() == [("2.xml", "bad_xml")]

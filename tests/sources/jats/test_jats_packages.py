@@ -1,10 +1,7 @@
 """Articles in folders, archives and lists; how they are told from other kinds; into a pool."""
 
 import gzip
-import io
 import os
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import pytest
 
 from curation.errors import RecipeError
 from curation.sources import SOURCES, expand, jats, kind_of
+from tests.sources.archives import tar, zipped
 from tests.sources.conftest import Rows, Sink
 from tests.sources.jats.conftest import article, fig
 
@@ -20,24 +18,6 @@ FIGURES = fig("One.", "F1", "g1") + fig("Two.", "F2", "g2")
 
 def of(number: int, body: str = FIGURES) -> bytes:
     return article(body).replace(b">7<", f">{number}<".encode())
-
-
-def tar(files: dict[str, bytes], mode: str = "w") -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode) as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return file.getvalue()
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return file.getvalue()
 
 
 @pytest.fixture
