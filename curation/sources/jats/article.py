@@ -20,10 +20,20 @@ LICENSE_REF = "{http://www.niso.org/schemas/ali/1.0/}license_ref"
 TOO_DEEP = "/*" * (XML_DEPTH + 1)
 DECLARES = re.compile(rb"<!\s*ENTITY")
 # What the root of a file that holds articles is called: one article, a set of them, or a harvested record.
-ROOT = re.compile(rb"<(?:[\w.-]+:)?(?:article|pmc-articleset|articleset|articles|OAI-PMH)[\s>/]")
+ROOT = re.compile(rb"<(?:[\w.-]+:)?(?:article|pmc-articleset|articleset|articles|OAI-PMH)(?=[\s>/])")
 # What may stand before the root, and how it ends.
 PROLOG = ((b"<!--", re.compile(rb"-->")), (b"<?", re.compile(rb"\?>")), (b"<!DOCTYPE", re.compile(rb"[>\[]")))
 SUBSET_END = re.compile(rb"\]\s*>")
+# Prefixes that the DTDs themselves declare, as attributes of the root: valid articles need not say what they mean.
+PREFIXES = {
+    "xlink": "http://www.w3.org/1999/xlink",
+    "mml": "http://www.w3.org/1998/Math/MathML",
+    "ali": "http://www.niso.org/schemas/ali/1.0/",
+    "xsi": "http://www.w3.org/2001/XMLSchema-instance",
+    "oasis": "http://www.niso.org/standards/z39-96/ns/oasis-exchange/table",
+    "tp": "http://www.plazi.org/taxpub",
+}
+UNDECLARED = re.compile(r"Namespace prefix ([\w.-]+) .*not defined")
 # What the library's own limits are told as.
 REFUSED = (
     (re.compile("depth"), "too_deep"),
@@ -56,16 +66,21 @@ def may_hold_articles(head: bytes) -> bool:
     """
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         head = head.decode("utf-16", "replace").encode()
+    return _root(head) is not None
+
+
+def _root(head: bytes) -> re.Match | None:
+    """The start of the root of a file that holds articles, up to the end of its name; null where it is another."""
     place = head.find(b"<")
     while place >= 0:
         end = next((end for start, end in PROLOG if head.startswith(start, place)), None)
         if end is None:
-            return ROOT.match(head, place) is not None
+            return ROOT.match(head, place)
         found = end.search(head, place)
         if found and found[0] == b"[":  # a DOCTYPE with declarations
             found = SUBSET_END.search(head, found.end())
         place = head.find(b"<", found.end()) if found else -1
-    return False
+    return None
 
 
 def parser() -> etree.XMLParser:
@@ -86,11 +101,7 @@ def parse(data: bytes) -> list[etree._Element]:
         raise BadItemError("too_large", f"{marks} tags and attributes, at most {XML_MARKS} are read")
     if DECLARES.search(data):
         raise BadItemError("entities", "declares entities")
-    try:
-        root = etree.fromstring(data, parser())
-    except (etree.XMLSyntaxError, LookupError) as error:
-        code = next((code for told, code in REFUSED if told.search(str(error))), "bad_xml")
-        raise BadItemError(code, str(error)) from error
+    root = _tree(data.lstrip())
     declared = root.getroottree().docinfo.internalDTD
     if declared is not None and next(declared.iterentities(), None) is not None:
         raise BadItemError("entities", "declares entities")
@@ -104,6 +115,21 @@ def parse(data: bytes) -> list[etree._Element]:
     for article in articles:
         _without_namespace(article)
     return articles
+
+
+def _tree(data: bytes) -> etree._Element:
+    """The root of a file; the prefixes that a DTD declares are known without it."""
+    unknown = dict(PREFIXES)
+    while True:
+        try:
+            return etree.fromstring(data, parser())
+        except (etree.XMLSyntaxError, LookupError) as error:
+            prefix, root = UNDECLARED.search(str(error)), _root(data[:SNIFF_BYTES])
+            if prefix is None or prefix[1] not in unknown or root is None:
+                code = next((code for told, code in REFUSED if told.search(str(error))), "bad_xml")
+                raise BadItemError(code, str(error)) from error
+            declaration = f' xmlns:{prefix[1]}="{unknown.pop(prefix[1])}"'.encode()
+            data = data[: root.end()] + declaration + data[root.end() :]
 
 
 def _without_namespace(article: etree._Element) -> None:

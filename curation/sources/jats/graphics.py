@@ -49,7 +49,7 @@ def own_graphics(
 ) -> Iterator[tuple[etree._Element, etree._Element | None]]:
     """The graphics below an element that belong to it, each with the `alternatives` around it."""
     for child in element:
-        if child.tag == "graphic":
+        if child.tag == "graphic" or (child.tag == "media" and child.get("mimetype") == "image"):
             yield child, choice
         elif isinstance(child.tag, str) and child.tag not in OTHERS:
             yield from own_graphics(child, child if child.tag == "alternatives" else choice)

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 RASTER = ("jpg", "jpeg", "png", "gif", "tif", "tiff", "webp", "bmp")  # which of several files is taken, best first
 OTHER = ("eps", "pdf", "svg", "svgz", "ps", "ai", "emf", "wmf", "ppt", "pptx")  # images, but none that can be read
 EXTENSION = re.compile(rf"\.({'|'.join(RASTER + OTHER)})$", re.IGNORECASE)
+PLOS = "info:doi/10.1371/journal."  # PLOS calls pone.1.g001.tif info:doi/10.1371/journal.pone.1.g001
 SAME_STEM = 100  # files of one stem that are looked at; more make no sense
 
 
@@ -56,7 +57,7 @@ class Files:
     def find(self, href: str) -> str | None:
         """The name of the file that an href means, null where there is none."""
         path = urlsplit(href).path if is_url(href) else href.partition("#")[0]
-        for written in dict.fromkeys((path, unquote(path))):
+        for written in dict.fromkeys((path, unquote(path), path.removeprefix(PLOS))):
             folder, _, base = written.replace("\\", "/").rpartition("/")
             meant = _joined(self.home, "" if is_url(href) else folder)
             keys = [(self._key(name, base, meant), name) for name in self.by_stem.get(stem(base).lower(), ())]

@@ -239,6 +239,22 @@ def test_articles_wrapped_and_named_otherwise(read: Callable, data: str) -> None
     assert [row["caption"] for row in rows.found] == ["A caption."]
 
 
+def test_prefixes_that_the_dtd_declares(read: Callable) -> None:
+    start = "\n <?xml version='1.0'?><!-- <article> --><!DOCTYPE article PUBLIC '-//NLM//DTD JATS' 'JATS.dtd'>"
+    math = fig("It is <mml:math><mml:mi>x</mml:mi></mml:math>.")
+    rows = read(f"{start}<article xml:lang='de'><body>{math}</body></article>".encode())
+    assert [(r["caption"], r["extra"]["href"], r["extra"]["language"]) for r in rows.found] == [
+        ("It is x.", "g1", "de")
+    ]
+    assert read(f"{start}<article><body>{math}<x:y/></body></article>".encode()).errors() == [("", "bad_xml")]
+
+
+def test_an_image_that_is_called_media(read: Callable) -> None:
+    media = "<media mimetype='{}' xlink:href='g{}'/>"
+    body = "<fig id='F1'><caption><p>A caption.</p></caption>" + media.format("video", 1) + media.format("image", 2)
+    assert [row["extra"]["href"] for row in read(article(f"{body}</fig>")).found] == ["g2"]
+
+
 def test_a_set_of_articles(read: Callable) -> None:
     second = article(fig("Second.")).decode().replace(">7<", ">8<")
     rows = read(f"<pmc-articleset>{article(fig('First.')).decode()}{second}</pmc-articleset>".encode())

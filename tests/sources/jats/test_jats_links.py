@@ -30,6 +30,7 @@ from curation.sources.jats.links import Files, stem
         ("a%20b.jpg", ["a b.jpg", "a%20b.jpg"], "a%20b.jpg"),
         ("https://x.org/q/f1.jpg?size=large#top", ["f1.jpg"], "f1.jpg"),
         ("info:doi/10.1371/journal.g001", ["journal.g001.png"], "journal.g001.png"),
+        ("info:doi/10.1371/journal.pone.1.g001", ["pone.1.g001.tif", "pone.1.g002.tif"], "pone.1.g001.tif"),  # PLOS
         ("", ["f1.jpg"], None),
         ("folder/", ["f1.jpg"], None),
     ],
