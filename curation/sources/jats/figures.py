@@ -104,7 +104,7 @@ def _figure(reading: _Reading, owner: Element, source: Element) -> Figure:
         panels=found,
         caption=text,
         caption_kind="table" if owner.tag == "table-wrap" else "caption" if own else "group_caption",
-        **_license(reading, owner, part),
+        **_license(reading, owner, group, part),
         context=context[:CONTEXT_CHARS] or None,
         captions=_others(owner, captions[1:]),
         extra={name: value[:CAPTION_CHARS] for name, value in extra.items() if value} | cut,
@@ -153,13 +153,15 @@ def _language(element: Element) -> str:
     return collapsed(tagged).replace("_", "-").partition("-")[0].lower()[:ID_CHARS]
 
 
-def _license(reading: _Reading, owner: Element, part: Element | None) -> dict[str, str | None]:
+def _license(reading: _Reading, owner: Element, group: Element | None, part: Element | None) -> dict[str, str | None]:
     """A figure may be taken from elsewhere, under terms of its own, and a sub-article may have its own."""
-    stated = license_of(owner.find("permissions"))
+    stated = license_of(owner.find("permissions")) or license_of(owner.find("graphic/permissions"))
+    if stated is None and group is not None:
+        stated = reading.license(group.find("permissions"))
     if stated is None and part is not None:
         stated = reading.license(part.find("front-stub")) or reading.license(part.find("front/article-meta"))
-    raw, group = stated or (reading.article.license, reading.article.license_group)
-    return {"license": raw, "license_group": group}
+    raw, kind = stated or (reading.article.license, reading.article.license_group)
+    return {"license": raw, "license_group": kind}
 
 
 def _others(owner: Element, translations: list[tuple[str, Element]]) -> list[dict[str, Any]] | None:

@@ -7,6 +7,7 @@ from lxml import etree
 
 from curation.sources.jats.article import HREF, LANG
 from curation.sources.jats.links import stem
+from curation.sources.jats.text import text_of
 
 # What has graphics of its own, or graphics that are no picture of the figure.
 OTHERS = frozenset(
@@ -20,10 +21,12 @@ PANELS = 256  # assumption: of one figure; more panels than anyone could look at
 
 
 class Graphic(NamedTuple):
-    """One reference to an image file."""
+    """One reference to an image file. `label` and `caption` are of it alone, beside those of its figure."""
 
     href: str
     thumbnail: bool
+    label: str
+    caption: str
 
 
 Panel = list[Graphic]  # graphics that show the same
@@ -40,7 +43,8 @@ def panels(owner: etree._Element) -> list[Panel]:
         if key not in found and len(found) == PANELS:
             break
         marks = f"{graphic.get('content-type', '')} {graphic.get('specific-use', '')} {href}".lower()
-        found.setdefault(key, []).append(Graphic(href, any(mark in marks for mark in THUMBNAILS)))
+        own = (text_of(graphic.find(name)) for name in ("label", "caption"))
+        found.setdefault(key, []).append(Graphic(href, any(mark in marks for mark in THUMBNAILS), *own))
     return list(found.values())
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from curation.errors import BadItemError
-from curation.sources.found import Found, Reject
+from curation.sources.found import CAPTION_CHARS, Found, Reject
 from curation.sources.jats.article import SNIFF_BYTES, XML_BYTES, describe, may_hold_articles, parse
 from curation.sources.jats.figures import Figure, figures
 from curation.sources.jats.links import is_url
@@ -111,6 +111,8 @@ def _pairs(
             "panel": str(number),
             "panel_count": str(len(figure.panels)),
         }
+        own = {"panel_label": graphic.label, "panel_caption": graphic.caption}
+        extra |= {name: text[:CAPTION_CHARS] for name, text in own.items() if text}
         picture = _picture(shelf, name, loaded) if name else BadItemError("missing_file")
         if isinstance(picture, BadItemError):
             extra["image_error"] = str(picture)

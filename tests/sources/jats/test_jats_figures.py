@@ -82,8 +82,11 @@ def test_license(read: Callable, permissions: str, raw: str | None, group: str) 
 def test_a_figure_taken_from_elsewhere_has_its_own_license(read: Callable) -> None:
     other = fig(id="F2", more="<permissions><copyright-statement>© Elsevier</copyright-statement></permissions>")
     nc = fig(id="F3", more=f"<permissions><license xlink:href='{NC}'/></permissions>")
-    rows = read(article(fig() + other + nc)).found
-    assert [row["license_group"] for row in rows] == ["commercial", "other", "noncommercial"]
+    terms = "<permissions><copyright-statement>© Elsevier</copyright-statement></permissions>"
+    of_graphic = fig(id="F4").replace('"g1"/>', f'"g1">{terms}</graphic>')
+    group = f"<fig-group>{fig(id='F5')}{terms}</fig-group>"
+    rows = read(article(fig() + other + nc + of_graphic + group)).found
+    assert [row["license_group"] for row in rows] == ["commercial", "other", "noncommercial", "other", "other"]
 
 
 def test_a_figure_of_a_translation(read: Callable) -> None:
@@ -247,6 +250,14 @@ def test_prefixes_that_the_dtd_declares(read: Callable) -> None:
         ("It is x.", "g1", "de")
     ]
     assert read(f"{start}<article><body>{math}<x:y/></body></article>".encode()).errors() == [("", "bad_xml")]
+
+
+def test_what_is_said_of_one_panel_alone(read: Callable) -> None:
+    own = "<graphic xlink:href='g2'><label>b.</label><caption><p>From the <b>side</b>.</p></caption></graphic>"
+    one, two = read(article(fig("Two views.", more=own))).found
+    assert (one["caption"], two["caption"]) == ("Two views.", "Two views.")
+    assert "panel_caption" not in one["extra"]
+    assert (two["extra"]["panel_label"], two["extra"]["panel_caption"]) == ("b.", "From the side.")
 
 
 def test_an_image_that_is_called_media(read: Callable) -> None:
