@@ -215,6 +215,23 @@ def test_a_hundred_thousand_empty_members_cost_little(put: Callable, bounded: Ca
     assert opened.more_mb < 200
 
 
+@pytest.mark.parametrize("kind", ["names", "global headers"])
+def test_long_headers_are_not_kept(tmp_path: Path, bounded: Callable, kind: str) -> None:
+    """Names and global headers of a megabyte each: what is remembered of them is little."""
+    with (tmp_path / "p.tar").open("wb") as file:
+        for n in range(150):
+            name = f"{n}".rjust(6, "0") + "n" * 1_000_000
+            info = tarfile.TarInfo(name if kind == "names" else f"{n}")
+            if kind == "names":
+                file.write(info.tobuf(tarfile.PAX_FORMAT))
+            else:
+                file.write(tarfile.TarInfo.create_pax_global_header({name[:900_000]: "x"}))
+        file.write(tar({"last": b""}, kinds={"link": tarfile.SYMTYPE}))
+    opened = bounded(OPEN, str(tmp_path / "p.tar"))
+    assert opened.lines == ["1 not_a_file"]
+    assert opened.more_mb < 40
+
+
 def test_a_directory_of_a_million_members_is_not_loaded(put: Callable) -> None:
     end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 1_000_000 * 47, 100, 0)
     with (

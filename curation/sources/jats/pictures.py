@@ -15,7 +15,7 @@ from curation.sources.jats.links import OTHER, RASTER, Files, is_url, rank
 from curation.sources.packages import Package
 
 HEAD_BYTES = 32  # enough to tell every image by its first bytes
-FOLDERS = 16  # listings of folders that are remembered: tasks read one folder's files one after the other
+FOLDERS = 4  # listings that are remembered: an article's folder, one in it, IMAGE_ROOT; a listing may hold a million names
 
 
 class Picture(NamedTuple):
