@@ -15,7 +15,7 @@ from curation.sources.jats.links import OTHER, RASTER, Files, is_url, rank
 from curation.sources.packages import Package
 
 HEAD_BYTES = 32  # enough to tell every image by its first bytes
-FOLDERS = 4  # listings that are remembered: an article's folder, one in it, IMAGE_ROOT; a listing may hold a million names
+FOLDERS = 4  # listings that are remembered, each perhaps of a million names: the folder, one in it, IMAGE_ROOT
 
 
 class Picture(NamedTuple):

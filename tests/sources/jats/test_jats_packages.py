@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -310,6 +311,15 @@ def test_kinds_are_told(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no file of a kind"):
         expand([str(tmp_path / "b.xml")])
     assert expand([str(tmp_path / "b.xml")], "jats") == [(str(tmp_path / "b.xml"), "jats")]
+
+
+def test_a_packed_tar_is_not_unpacked_for_ever_to_tell_its_kind(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("data.bin")
+    info.size = 2 << 30
+    for name, known in (("a.tar", False), ("a.tar.gz", None)):
+        data = info.tobuf(tarfile.GNU_FORMAT)
+        (tmp_path / name).write_bytes(data if name == "a.tar" else gzip.compress(data))
+        assert jats.looks(str(tmp_path / name)) is known
 
 
 def test_what_is_no_article_is_told(pairs: Callable) -> None:
