@@ -31,14 +31,13 @@ class Shown(NamedTuple):
     picture: Picture | None
 
 
-def papers(uri: str, settings: Settings, prefix: str = "") -> Iterator[Shown | Reject]:
+def papers(uri: str, settings: Settings) -> Iterator[Shown | Reject]:
     """The pairs of one XML file or archive. Items of rejects are `MEMBER#FIGURE`, without MEMBER of a single file.
 
     Raises BadItemError as `open_package` does.
     """
     with open_package(uri, settings.limits) as package:
-        for item in _package(package, settings):
-            yield item._replace(item=prefix + item.item) if isinstance(item, Reject) else item
+        yield from _package(package, settings)
 
 
 def _package(package: Package, settings: Settings) -> Iterator[Shown | Reject]:
