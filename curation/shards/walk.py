@@ -26,11 +26,16 @@ KINDS = {
     b"6": "fifo",
     b"S": "sparse_file",
 }
+SPARSE = "GNU.sparse."  # how the keys of a sparse file's pax header begin
+MAX_NAME_CHARS = 4096  # the longest path of Linux (PATH_MAX); bounds memory where many names are kept
 NO_DATA = {"hard_link", "symbolic_link", "character_device", "block_device", "directory", "fifo"}
 
 
 class Member(NamedTuple):
-    """One member: `offset` and `bytes` of its data in the archive, `kind` as in KINDS (`file` unless skipped)."""
+    """One member: `offset` and `bytes` of its data in the archive, `kind` as in KINDS (`file` unless skipped).
+
+    A name above MAX_NAME_CHARS is cut, its kind `name_too_long`.
+    """
 
     name: str
     offset: int
@@ -38,25 +43,34 @@ class Member(NamedTuple):
     kind: str = "file"
 
 
-def read_members(file: BinaryIO | mmap.mmap | bytes, skipped: list[Member] | None = None) -> Iterator[Member]:
+def read_members(
+    file: BinaryIO | mmap.mmap | bytes, skipped: list[Member] | None = None, most: int | None = None
+) -> Iterator[Member]:
     """Yield the regular files of an archive in order; whatever else it holds is added to `skipped`.
 
     `file` is an open binary file that can seek forwards (also a gzip file), a memory map, or bytes. Names come as
     they stand in the archive (`..` and leading slashes too: never use one as a path); bytes that are not UTF-8
     are escaped. What comes before a fault is yielded before it is raised: BadItemError `truncated_tar` where the file
-    ends without its end mark (also where it was cut between two members), `bad_tar` for a wrong header. An open file
-    cannot say where it ends, so the member that was cut is itself yielded: compare the bytes read from it.
+    ends without its end mark (also where it was cut between two members), `bad_tar` for a wrong header,
+    `too_many_members` where it holds more than `most` of any kind. An open file cannot say where it ends, so the member
+    that was cut is itself yielded: compare the bytes read from it.
     """
     archive = _Archive(file)
     everywhere: dict[str, str] = {}
-    position = 0
+    position = seen = 0
     while True:
         position, extended, block = _extended(archive, position, everywhere)
         if block == NUL_BLOCK:
             return
+        if seen == most:
+            raise BadItemError("too_many_members", f"more than {most}")
+        seen += 1
         size = _size(block, extended, position)
-        member = Member(_name(block, extended), position + BLOCK, size, _kind(block, extended))
-        position += BLOCK + (0 if member.kind in NO_DATA else size + -size % BLOCK)
+        name, kind = _name(block, extended), _kind(block, extended)
+        member = Member(name, position + BLOCK, size, kind)
+        if len(name) > MAX_NAME_CHARS:
+            member = member._replace(name=name[:MAX_NAME_CHARS], kind="name_too_long")
+        position += BLOCK + (0 if kind in NO_DATA else size + -size % BLOCK)
         if member.kind == "file":
             archive.check_end(member)
             yield member
@@ -149,7 +163,7 @@ def _name(block: bytes, extended: dict[str, str]) -> str:
 
 
 def _kind(block: bytes, extended: dict[str, str]) -> str:
-    if any(key.startswith("GNU.sparse.") for key in extended):
+    if SPARSE in extended:
         return "sparse_file"
     if block[156:157] == b"\0" and block[:100].partition(b"\0")[0].endswith(b"/"):
         return "directory"
@@ -157,7 +171,7 @@ def _kind(block: bytes, extended: dict[str, str]) -> str:
 
 
 def _pax(data: bytes, position: int) -> dict[str, str]:
-    """Records of the form "LENGTH KEY=VALUE\\n", LENGTH counting itself."""
+    """What is read of records of the form "LENGTH KEY=VALUE\\n", LENGTH counting itself: path, size, and SPARSE."""
     records, data = {}, data.rstrip(b"\0")
     start = 0
     while start < len(data):
@@ -166,7 +180,10 @@ def _pax(data: bytes, position: int) -> dict[str, str]:
         key, equals, value = data[blank + 1 : start + size].partition(b"=")
         if blank < 0 or not equals or not value.endswith(b"\n") or start + size > len(data):
             raise BadItemError("bad_tar", f"pax header at byte {position}: {data[start : start + 40]!r} is no record")
-        records[_text(key)] = _text(value[:-1])
+        if key in (b"path", b"size"):
+            records[_text(key)] = _text(value[:-1])
+        elif key.startswith(SPARSE.encode()):
+            records[SPARSE] = ""
         start += size
     return records
 

@@ -125,7 +125,7 @@ def _index(file: BinaryIO) -> tuple[dict[str, Entry], list[Reject], BadItemError
         fault = error
     if member and not keys:
         fault = fault or BadItemError("no_samples", f"no image, .txt or .json in it, but {member.name}")
-    rejects = [Reject(m.name, "not_a_file", m.kind) for m in skipped if _split(m.name)[1]]
+    rejects = [Reject(m.name, "not_a_file", m.kind) for m in skipped if m.kind == "name_too_long" or _split(m.name)[1]]
     repeated: dict[str, int] = {}
     for (key, _), count in again.items():
         repeated[key] = max(count, repeated.get(key, 0))

@@ -170,6 +170,14 @@ def test_a_giant_extended_header_is_refused_without_reading_it():
         list(read_members(info.tobuf(tarfile.USTAR_FORMAT) + bytes(5000)))
 
 
+def test_names_longer_than_any_path_are_cut_and_told():
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        data = archive(form, {"n" * 4096: b"1", "m" * 4097: b"2", "a": b"3"})
+        skipped: list[Member] = []
+        assert [m.name for m in read_members(data, skipped)] == ["n" * 4096, "a"]
+        assert [(m.name, m.kind) for m in skipped] == [("m" * 4096, "name_too_long")]
+
+
 def test_signed_checksums_of_old_writers_pass():
     block = bytearray(archive(tarfile.USTAR_FORMAT, {"é": b""})[:512])
     total = sum(b - 256 if b > 127 else b for b in [*block[:148], *b" " * 8, *block[156:]])
