@@ -156,9 +156,15 @@ def test_hugging_face_folders_of_arrow(tmp_path: Path, rows: Callable, sink: obj
 
 
 def test_img2dataset_says_what_it_could_not_fetch(tmp_path: Path, rows: Callable) -> None:
-    columns = {"url": [URL.format(n) for n in range(2)], "caption": ["a dog", "a cat"],
-               "key": ["000000000", "000000001"], "status": ["success", "failed_to_download"], "error_message": [None, "HTTP Error 404: Not Found"],
-               "width": [256, None], "sha256": ["ab", None]}  # fmt: skip
+    columns = {
+        "url": [URL.format(n) for n in range(2)],
+        "caption": ["a dog", "a cat"],
+        "key": ["000000000", "000000001"],
+        "status": ["success", "failed_to_download"],
+        "error_message": [None, "HTTP Error 404: Not Found"],
+        "width": [256, None],
+        "sha256": ["ab", None],
+    }
     pq.write_table(pa.table(columns), tmp_path / "00000.parquet")
     first, second = rows(tables.read(str(tmp_path / "00000.parquet"), None)).found
     assert (first["document"], first["extra"]) == ("000000000", {"status": "success", "width": "256", "sha256": "ab"})
