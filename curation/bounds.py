@@ -2,6 +2,7 @@
 
     caption_words = { min = 3, max = 77 }                  inclusive
     caption_language = { in = ["en", "de"] }
+    document = { in_file = "subset.npy" }                  listed in a file: see curation.lists
     clip_score = { top_fraction = 0.3 }                    exactly int(n * 0.3) rows, ties by uid
     clip_score = { top_fraction = 0.3, rule = "datacomp" } DataComp's: every row >= the value at index int(n * 0.3)
 
@@ -10,6 +11,7 @@ no bound and are reasons of their own. Reasons read as the bound was written: `c
 `clip_score not in top 0.3`.
 """
 
+import os
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -17,6 +19,7 @@ import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from curation.errors import RecipeError
+from curation.files import local_path
 from curation.stage import cached
 
 # What Spark's long and double hold; a bound at NaN or infinity would say nothing.
@@ -34,14 +37,17 @@ class Bound(BaseModel):
     min: Number | None = None
     max: Number | None = None
     in_: list[str | Number | bool] | None = Field(None, alias="in", min_length=1)
+    in_file: str | None = None
     top_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
     rule: Literal["exact", "datacomp"] = "exact"
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Bound":
-        kinds = [self.min is not None or self.max is not None, self.in_ is not None, self.top_fraction is not None]
-        if sum(kinds) != 1:
-            raise ValueError("a bound has either min and/or max, or in, or top_fraction")
+        is_range = self.min is not None or self.max is not None
+        if [is_range, *(v is not None for v in (self.in_, self.in_file, self.top_fraction))].count(True) != 1:
+            raise ValueError("a bound has either min and/or max, or in, or in_file, or top_fraction")
+        if self.in_file is not None and local_path(self.in_file) and not os.path.isfile(local_path(self.in_file)):
+            raise ValueError(f"no file {self.in_file}")
         if self.rule == "datacomp" and self.top_fraction == 1:
             raise ValueError("DataComp's rule is undefined for top_fraction = 1 (index past the end)")
         if len({_kind_of(value) for value in self.in_ or []}) > 1:
@@ -51,7 +57,7 @@ class Bound(BaseModel):
     @property
     def kind(self) -> str:
         """Of which columns it can be: `text`, `number` or `boolean`."""
-        return _kind_of(self.in_[0]) if self.in_ else "number"
+        return "text" if self.in_file else _kind_of(self.in_[0]) if self.in_ else "number"
 
 
 def _kind_of(value: Any) -> str:
@@ -85,8 +91,13 @@ def verdict(frame: Any, bounds: dict[str, Bound]) -> Any:
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.types import to_arrow_type
 
+    from curation.lists import listed
+
     for name, bound in bounds.items():
         check_type(name, bound, to_arrow_type(frame.schema[name].dataType))
+        if bound.in_file is not None:
+            values = listed(frame.sparkSession, bound.in_file).withColumn(f"{name}__listed", F.lit(True))
+            frame = frame.join(values, F.col(f"`{name}`") == F.col("value"), "left").drop("value")
     reason, value = F.lit(None).cast("string"), F.lit(None).cast("string")
     for name, bound in reversed(bounds.items()):
         column = _typed(frame, name, bound)
@@ -125,6 +136,8 @@ def _failures(frame: Any, name: str, column: Any, bound: Bound) -> list[tuple[An
         failures.append((column > F.lit(bound.max), f"{name}>{bound.max}", shown))
     if bound.in_ is not None:
         failures.append((~column.isin(bound.in_), f"{name} not in {','.join(map(str, bound.in_))}", shown))
+    if bound.in_file is not None:
+        failures.append((F.col(f"`{name}__listed`").isNull(), f"{name} not in {bound.in_file}", shown))
     if bound.top_fraction is not None:
         failures.append((~_in_top(frame, column, bound), f"{name} not in top {bound.top_fraction}", shown))
     return failures

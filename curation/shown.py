@@ -75,6 +75,8 @@ def bound_text(bound: dict[str, Any]) -> str:
     """
     if "in" in bound:
         return "one of " + ", ".join(map(str, bound["in"]))
+    if "in_file" in bound:
+        return f"listed in {bound['in_file']}"
     if "top_fraction" in bound:
         return f"top {bound['top_fraction']}" + (f" ({bound['rule']})" if bound.get("rule", "exact") != "exact" else "")
     if "min" in bound and "max" in bound:

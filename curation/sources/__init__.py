@@ -28,7 +28,7 @@ class Source(NamedTuple):
 SOURCES: dict[str, Source] = {
     "crawl": Source(crawl.read, crawl.SUFFIXES),
     "jats": Source(jats.read, jats.SUFFIXES, jats.looks),
-    "table": Source(tables.read, tables.SUFFIXES),
+    "table": Source(tables.read, tables.SUFFIXES, tables.looks),
     "tar": Source(tars.read, tars.SUFFIXES, tars.looks),
 }
 

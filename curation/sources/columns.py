@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.schema import EXTRA
+from curation.schema import CAPTIONS, EXTRA
 from curation.sources.found import CAPTION_CHARS, license_group
 
 URL_BYTES = 8192  # RFC 9110, 4.1: at least 8,000 octets should be supported; servers refuse longer ones
@@ -95,6 +95,40 @@ def one_caption_a_row(batch: pa.RecordBatch, name: str, numbers: np.ndarray) -> 
     captions = pc.list_flatten(column).take(pa.array(position, mask=~filled))
     spread = batch.take(pa.array(rows))
     return spread.set_column(batch.schema.get_field_index(name), name, captions), numbers[rows]
+
+
+def other_captions(texts: dict[str, pa.Array], taken: pa.Array, languages: dict[str, str | None]) -> pa.Array:
+    """Rows of PAIRS' `captions`, or null: all texts of a row, by column, but blank ones and those equal to `taken`.
+
+    A column may hold lists of texts. `kind` is the name of the column, `language` what `languages` says of it.
+    """
+    rows, kinds, found = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [pa.array([], pa.string())]
+    for number, column in enumerate(texts.values()):
+        row = np.arange(len(column))
+        if pa.types.is_nested(column.type):
+            row, column = np.asarray(pc.list_parent_indices(column)), pc.list_flatten(column)
+        text = as_text(column)
+        same = pc.equal(text, taken.take(pa.array(row)))
+        blank = pc.equal(pc.utf8_trim_whitespace(text), "")
+        good = pc.invert(pc.fill_null(pc.or_kleene(same, blank), True))
+        good = pc.and_(good, text.is_valid()).to_numpy(zero_copy_only=False)
+        rows.append(row[good])
+        kinds.append(np.full(good.sum(), number))
+        found.append(text.filter(pa.array(good)))
+    row, kind = np.concatenate(rows), np.concatenate(kinds)
+    order = np.argsort(row, kind="stable")  # by row, and there as the columns stand
+    kind = pa.array(kind[order])
+    fields = {
+        "text": pc.utf8_slice_codeunits(pa.concat_arrays(found).take(pa.array(order)), 0, CAPTION_CHARS),
+        "kind": pa.array(list(texts), pa.string()).take(kind),
+        "model": pa.nulls(len(order), pa.string()),
+        "language": pa.array([languages[name] for name in texts], pa.string()).take(kind),
+        "negative": pa.nulls(len(order), pa.bool_()),
+    }
+    counts = np.bincount(row, minlength=len(taken))
+    offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+    entries = pa.StructArray.from_arrays(list(fields.values()), fields=list(CAPTIONS.value_type))
+    return pa.ListArray.from_arrays(pa.array(offsets), entries, type=CAPTIONS, mask=pa.array(counts == 0))
 
 
 def extra_map(columns: dict[str, pa.Array], rows: int) -> pa.Array:

@@ -1,5 +1,6 @@
 """Which column of a table holds what: by the names in common use, and by what the values look like."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -9,8 +10,8 @@ import pyarrow.compute as pc
 from curation.errors import BadItemError
 from curation.sources.columns import WEB_URL, as_text
 
-# Names as written by LAION, DataComp, CC3M/CC12M, img2dataset, webdataset and Hugging Face tables, lower-cased; the
-# first that a table has is taken.
+# Names as written by LAION, DataComp, CC3M/CC12M, RedCaps, WIT, img2dataset, webdataset and Hugging Face tables,
+# lower-cased; the first that a table has is taken.
 URL_NAMES = ("url", "image_url", "img_url", "imageurl", "image_link", "image_src", "src", "link")
 CAPTION_NAMES = (
     *(
@@ -25,13 +26,26 @@ CAPTION_NAMES = (
         "caption_text",
         "image_caption",
     ),
+    *("caption_reference_description", "caption_alt_text_description", "caption_attribution_description"),
     *("image_description", "title", "description", "label_text"),
+)
+# Further texts for the same picture, as LAION-COCO's top_caption, RedCaps' raw_caption, Recap-DataComp's re_caption, or
+# caption_de: a suffix of two letters is a language (ISO 639-1), but `id` tells rows apart before it is Indonesian.
+OTHER_CAPTION = re.compile(
+    r"(?!num_|n_|has_|is_)(?:(?:.*_)?captions?|text|txt|alt)(?:[_-]?\d+|[_-](?P<language>(?!id)[a-z]{2})(?:[_-][a-z]{2,4})?)?"
+    r"|caption_(?:reference|attribution|alt_text)_description"
 )
 IMAGE_NAMES = ("image", "images", "image_bytes", "img", "jpg", "jpeg", "png", "webp", "picture", "image_data", "bytes")
 PATH_NAMES = ("image_path", "img_path", "file_name", "filename", "file_path", "filepath", "path", "local_path", "file")
 LICENSE_NAMES = ("license", "licence", "license_url", "image_license")
 KEY_NAMES = ("key", "__key__", "id", "uid", "sample_id", "image_id")
-KINDS = {"alt": "alt", "alt_text": "alt", "title": "title"}  # every other column of captions holds a "caption"
+CONTEXT_NAMES = ("context_section_description", "context_page_description")
+KINDS = {
+    "alt": "alt",
+    "alt_text": "alt",
+    "caption_alt_text_description": "alt",
+    "title": "title",
+}  # every other column of captions holds a "caption"
 
 
 class Layout(NamedTuple):
@@ -44,11 +58,32 @@ class Layout(NamedTuple):
     license: str | None = None
     key: str | None = None
     context: str | None = None
+    others: tuple[str, ...] = ()  # further columns of captions
+    instead: tuple[str, ...] = ()  # those of them that stand in, row by row, where the caption is missing
 
     @property
-    def caption_kind(self) -> str:
-        """What the name of the caption's column says of it: `alt`, `title` or `caption`."""
-        return KINDS.get(self.caption.lower(), "caption")
+    def columns(self) -> set[str]:
+        """All columns that have a role."""
+        return {name for name in (*self[:-2], *self.others) if name is not None}
+
+
+def caption_kind(column: str) -> str:
+    """What the name of a column says of the captions in it: `alt`, `title` or `caption`.
+
+    >>> caption_kind("ALT_TEXT"), caption_kind("TEXT")
+    ('alt', 'caption')
+    """
+    return KINDS.get(column.lower(), "caption")
+
+
+def language_of(column: str) -> str | None:
+    """The ISO 639-1 code that the name of a column of captions ends in; null for none.
+
+    >>> language_of("caption_de"), language_of("text_pt_br"), language_of("text_id"), language_of("caption")
+    ('de', 'pt', None, None)
+    """
+    found = OTHER_CAPTION.fullmatch(column.lower())
+    return found["language"] if found else None
 
 
 def choose(batch: pa.RecordBatch, named: Layout) -> Layout:
@@ -60,7 +95,7 @@ def choose(batch: pa.RecordBatch, named: Layout) -> Layout:
     """
     if len(set(batch.schema.names)) < batch.num_columns:
         raise BadItemError("duplicate_columns", f"the table has {batch.schema.names}")
-    missing = sorted({name for name in named if name is not None} - set(batch.schema.names))
+    missing = sorted(named.columns - set(batch.schema.names))
     if missing:
         raise BadItemError("missing_column", f"no column {missing}; the table has {batch.schema.names}")
     for name in (named.caption, named.url):
@@ -72,7 +107,10 @@ def choose(batch: pa.RecordBatch, named: Layout) -> Layout:
         found = (columns[name] for name in names if name in columns and fits(batch.column(columns[name])))
         return next(found, None)
 
-    caption = named.caption or first(CAPTION_NAMES, is_text)
+    further = [
+        name for name in batch.schema.names if OTHER_CAPTION.fullmatch(name.lower()) and is_text(batch.column(name))
+    ]
+    caption = named.caption or first(CAPTION_NAMES, is_text) or next(iter(further), None)
     url = named.url or first(URL_NAMES, is_text) or first(IMAGE_NAMES + PATH_NAMES, holds_urls)
     image = named.image or first(IMAGE_NAMES, is_bytes)
     path = named.path
@@ -85,7 +123,11 @@ def choose(batch: pa.RecordBatch, named: Layout) -> Layout:
             "name them with caption_column and url_column, image_column or path_column",
         )
     license, key = named.license or first(LICENSE_NAMES, is_text), named.key or first(KEY_NAMES, is_key)
-    return Layout(caption, url, image, path, license, key, named.context)
+    context = named.context or first(CONTEXT_NAMES, is_path)
+    roles = (caption, url, image, path, license, key, context)
+    others = tuple(name for name in further if name not in roles)
+    instead = () if named.caption else tuple(n for n in others if not pa.types.is_nested(batch.column(n).type))
+    return Layout(*roles, others, instead)
 
 
 def is_text(column: pa.Array) -> bool:

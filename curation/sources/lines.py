@@ -1,4 +1,4 @@
-"""Tables that are lines of text (CSV, TSV, JSON Lines) as record batches; a bad line costs that line.
+"""Tables that are lines of text as record batches, of CSV and TSV all of it; a bad line costs that line.
 
 A CSV record may run over several lines (RFC 4180). A quote that is never closed would swallow the rest of the file,
 so the record is only believed if it closes within MORE_LINES lines and has as many fields as the first record; else its
@@ -9,19 +9,16 @@ import contextlib
 import csv
 import io
 import itertools
-import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TextIO
 
 import fsspec
-import orjson
 import pyarrow as pa
 
-from curation.errors import BadItemError
-from curation.sources.columns import WEB_URL, json_text
-from curation.sources.found import Reject, encodable
+from curation.sources.columns import WEB_URL
+from curation.sources.found import Reject
 from curation.sources.packing import CUT, packing, unpacking
 
 LINE_CHARS = 4 << 20  # assumption: four times the longest caption that is read at all
@@ -57,26 +54,20 @@ def open_text(uri: str) -> Iterator[TextIO]:
         yield stack.enter_context(io.TextIOWrapper(raw, encoding, errors="replace", newline="\n"))
 
 
-def json_chunks(file: TextIO) -> Iterator[Chunk]:
-    """JSON Lines; a line that is no JSON object is rejected as `bad_json`. Blank lines are no rows."""
-    records = (_json_record(line) for line in _lines(file) if isinstance(line, Reject) or not line.isspace())
-    return _chunks(records, _json_batch)
-
-
 def csv_chunks(file: TextIO, *, tabs: bool) -> Iterator[Chunk]:
     """CSV or TSV; a line with another number of fields than the first is rejected as `bad_row`.
 
     The first line is the header, unless one of its fields is a URL. Without a header the columns are `url` (the one
     whose values look like URLs), `caption` (the first other one) and `column_N`.
     """
-    records = _records(_lines(file), quoted=not tabs, delimiter="\t" if tabs else None)
+    records = _records(read_lines(file), quoted=not tabs, delimiter="\t" if tabs else None)
     head = list(itertools.islice(records, HEAD_RECORDS))
     names, header = _names([fields for _, fields in head if isinstance(fields, list)])
     head = [record for record in head if record[1] is not header]
-    return _chunks(itertools.chain(head, records), lambda rows: _text_batch(names, rows))
+    return row_chunks(itertools.chain(head, records), lambda rows: _text_batch(names, rows))
 
 
-def _lines(file: TextIO) -> Iterator[str | Reject]:
+def read_lines(file: TextIO) -> Iterator[str | Reject]:
     """The lines of a file; a reject for one that is too long, and a last one where the file cannot be read on."""
     try:
         while line := file.readline(LINE_CHARS):
@@ -90,7 +81,8 @@ def _lines(file: TextIO) -> Iterator[str | Reject]:
         yield Reject("", BAD_FILE, str(error))
 
 
-def _chunks(records: Iterable[tuple[int, Any]], batch: Callable[[list], pa.RecordBatch]) -> Iterator[Chunk]:
+def row_chunks(records: Iterable[tuple[int, Any]], batch: Callable[[list], pa.RecordBatch]) -> Iterator[Chunk]:
+    """Chunks of bounded size from (characters, record or Reject) of each row; `batch` makes a batch of records."""
     rows: list[Any] = []
     numbers: list[int] = []
     bad: list[Reject] = []
@@ -182,46 +174,3 @@ def _names(rows: list[list[str]]) -> tuple[list[str], list[str] | None]:
 def _text_batch(names: list[str], rows: list[list[str]]) -> pa.RecordBatch:
     columns = [pa.array([value or None for value in column], pa.string()) for column in zip(*rows)]
     return pa.RecordBatch.from_arrays(columns, names)
-
-
-def _json_record(line: str | Reject) -> tuple[int, dict | Reject]:
-    if isinstance(line, Reject):
-        return 0, line
-    try:
-        return len(line), json_object(line)
-    except BadItemError as error:
-        return 0, Reject("", error.code, error.detail)
-
-
-def json_object(text: str) -> dict[str, Any]:
-    """A JSON object as a dict; BadItemError `bad_json` for anything else. NaN and lone surrogates are let through."""
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:  # stricter than most writers
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise BadItemError("bad_json", f"{error}: {text[:100]}") from error
-    if not isinstance(value, dict):
-        raise BadItemError("bad_json", f"wanted an object, found {text[:100]}")
-    return value
-
-
-def _json_batch(rows: list[dict]) -> pa.RecordBatch:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.RecordBatch.from_arrays(
-        [_json_column([row.get(name) for row in rows]) for name in names], [encodable(name) for name in names]
-    )
-
-
-def _json_column(values: list[Any]) -> pa.Array:
-    """Texts, or lists of texts where every list holds nothing else; all other values become JSON."""
-    lists = [value for value in values if isinstance(value, list)]
-    if lists and all(isinstance(item, str) for value in lists for item in value):
-        found = [value if isinstance(value, list | None) else [_json_scalar(value)] for value in values]
-        return pa.array(encodable(found), pa.list_(pa.string()))
-    return pa.array(encodable([_json_scalar(value) for value in values]), pa.string())
-
-
-def _json_scalar(value: Any) -> str | None:
-    return value if isinstance(value, str | None) else json_text(value)

@@ -1,4 +1,4 @@
-"""Tables of captions with URLs, paths or image bytes: Parquet, CSV, TSV and JSON Lines (also .gz and .zst).
+"""Tables of captions with URLs, paths or image bytes: Parquet, Arrow, CSV, TSV, JSON Lines (also .gz and .zst), JSON.
 
 URLs and captions pass as whole columns; rows are only looked at one by one where they carry images.
 """
@@ -6,15 +6,12 @@ URLs and captions pass as whole columns; rows are only looked at one by one wher
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curation.errors import BadItemError
-from curation.files import local_path
-from curation.schema import CAPTIONS, IMAGE
+from curation.schema import IMAGE
 from curation.sources.columns import (
     as_text,
     checked_captions,
@@ -22,16 +19,18 @@ from curation.sources.columns import (
     extra_map,
     license_groups,
     one_caption_a_row,
+    other_captions,
 )
 from curation.sources.found import DETAIL_CHARS, FOUND, REJECTED, ImageSink, Reject, batches, until_broken
-from curation.sources.layout import Layout, choose, element, holds_bytes, is_bytes
-from curation.sources.lines import CHUNK_ROWS, Chunk, csv_chunks, json_chunks, open_text
+from curation.sources.layout import Layout, caption_kind, choose, element, is_bytes, language_of
+from curation.sources.lines import Chunk, csv_chunks, open_text
+from curation.sources.objects import json_chunks, json_list_chunks, json_list_start
+from curation.sources.packing import CUT
 from curation.sources.pictures import Picture, Pictures
+from curation.sources.stored import arrow_chunks, parquet_chunks
 
 LINES = (".csv", ".tsv", ".jsonl", ".ndjson")
-SUFFIXES = (".parquet", *(suffix + packed for suffix in LINES for packed in ("", ".gz", ".zst")))
-IMAGE_CHUNK_ROWS = 64  # rows of a table with image bytes held at once: some ten MB at 0.5 MB each
-READ_BYTES = 1 << 20  # else Arrow reads whole column chunks ahead: with image bytes that can be the whole file
+SUFFIXES = (".parquet", ".arrow", ".json", *(suffix + packed for suffix in LINES for packed in ("", ".gz", ".zst")))
 NOTHING = pa.scalar(None, pa.string())
 
 
@@ -69,33 +68,30 @@ def read(
         yield from _pairs(chunk, layout, pictures)
 
 
+def looks(uri: str) -> bool | None:
+    """Whether a file holds a table, as far as that has to be looked at: a .json may be anything."""
+    if not uri.lower().endswith(".json"):
+        return None
+    try:
+        with open_text(uri) as file:
+            return json_list_start(file) is not None
+    except (OSError, *CUT):
+        return None
+
+
 def _chunks(uri: str) -> Iterator[Chunk | Reject]:
     name = uri.lower().removesuffix(".gz").removesuffix(".zst")
     if name.endswith(".parquet"):
-        yield from _parquet_chunks(uri)
+        yield from parquet_chunks(uri)
+        return
+    if name.endswith(".arrow"):
+        yield from arrow_chunks(uri)
         return
     with open_text(uri) as file:
-        yield from csv_chunks(file, tabs=name.endswith(".tsv")) if name.endswith("sv") else json_chunks(file)
-
-
-def _parquet_chunks(uri: str) -> Iterator[Chunk | Reject]:
-    """Row groups one after another, so that a damaged one costs itself alone."""
-    with (
-        fsspec.open(uri, "rb") as file,
-        pq.ParquetFile(local_path(uri) or file, buffer_size=READ_BYTES, pre_buffer=False) as table,
-    ):
-        heavy = any(holds_bytes(field.type) for field in table.schema_arrow)
-        rows = IMAGE_CHUNK_ROWS if heavy else CHUNK_ROWS
-        start = 0
-        for group in range(table.num_row_groups):
-            end = start + table.metadata.row_group(group).num_rows
-            try:
-                for batch in table.iter_batches(rows, row_groups=[group], use_threads=False):
-                    yield Chunk(batch, range(start, start + batch.num_rows), [])
-                    start += batch.num_rows
-            except (OSError, pa.ArrowException) as error:
-                yield Reject("", "bad_row_group", f"rows {start} to {end - 1}: {error}")
-            start = end
+        if name.endswith("sv"):
+            yield from csv_chunks(file, tabs=name.endswith(".tsv"))
+        else:
+            yield from json_list_chunks(file) if name.endswith(".json") else json_chunks(file)
 
 
 class _Images(NamedTuple):
@@ -114,7 +110,8 @@ def _pairs(chunk: Chunk, layout: Layout, pictures: Pictures) -> Iterator[pa.Reco
     lists = element(kind) != kind
     if lists:
         batch, numbers = one_caption_a_row(batch, layout.caption, numbers)
-    caption, cut, caption_error = checked_captions(as_text(_column(batch, layout.caption)))
+    text, kinds = _captions(batch, layout)
+    caption, cut, caption_error = checked_captions(text)
     found = _linked(batch, layout)
     if layout.image or layout.path:
         found = _with_images(found, _taken(batch, layout, pictures, numbers, caption_error))
@@ -129,12 +126,12 @@ def _pairs(chunk: Chunk, layout: Layout, pictures: Pictures) -> Iterator[pa.Reco
             "url": found.url,
             "image": found.pointer,
             "caption": caption,
-            "caption_kind": pa.repeat(layout.caption_kind, len(caption)),
+            "caption_kind": kinds,
             "document": pc.coalesce(as_text(_column(batch, layout.key)), row),
             "license": license,
             "license_group": license_groups(license),
             "context": as_text(_column(batch, layout.context)),
-            "captions": pa.nulls(len(caption), CAPTIONS),
+            "captions": _others(batch, layout, text),
             "extra": _extra(batch, layout, cut),
         }
         yield pa.RecordBatch.from_arrays([columns[name].filter(good) for name in FOUND.names], schema=FOUND)
@@ -143,6 +140,25 @@ def _pairs(chunk: Chunk, layout: Layout, pictures: Pictures) -> Iterator[pa.Reco
         text = pc.utf8_slice_codeunits(caption, 0, DETAIL_CHARS)
         detail = pc.if_else(caption_error.is_valid(), text, found.detail)
         yield pa.RecordBatch.from_arrays([a.filter(bad) for a in (row, error, detail)], schema=REJECTED)
+
+
+def _captions(batch: pa.RecordBatch, layout: Layout) -> tuple[pa.Array, pa.Array]:
+    """Each row's caption and its kind: of the column of captions, or where that has no letter, of the next that has."""
+    text = as_text(_column(batch, layout.caption))
+    kinds = pa.repeat(caption_kind(layout.caption), len(text))
+    for name in layout.instead:
+        missing = checked_captions(text)[2].is_valid()
+        if missing.true_count:
+            other = as_text(_column(batch, name))
+            use = pc.and_(missing, checked_captions(other)[2].is_null())
+            text, kinds = pc.if_else(use, other, text), pc.if_else(use, caption_kind(name), kinds)
+    return text, kinds
+
+
+def _others(batch: pa.RecordBatch, layout: Layout, taken: pa.Array) -> pa.Array:
+    """`captions`: the texts of all columns of captions but the one that was taken."""
+    names = [name for name in (layout.caption, *layout.others) if name in batch.schema.names]
+    return other_captions({n: batch.column(n) for n in names}, taken, {n: language_of(n) for n in names})
 
 
 def _linked(batch: pa.RecordBatch, layout: Layout) -> _Images:
@@ -190,7 +206,7 @@ def _with_images(found: _Images, taken: list[Picture | BadItemError | None]) -> 
 
 def _extra(batch: pa.RecordBatch, layout: Layout, cut: pa.Array | None) -> pa.Array:
     """What has no role, as text. Raw bytes have no text and are left out."""
-    names = [name for name in batch.schema.names if name not in layout and not is_bytes(batch.column(name))]
+    names = [n for n in batch.schema.names if n not in layout.columns and not is_bytes(batch.column(n))]
     columns = {name: as_text(batch.column(name)) for name in names}
     if cut is not None:
         columns["caption_cut"] = cut

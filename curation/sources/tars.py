@@ -30,7 +30,7 @@ from curation.sources.found import (
     license_group,
     until_broken,
 )
-from curation.sources.lines import json_object
+from curation.sources.objects import json_object
 from curation.sources.packing import CUT, packing, unpacked, unpacked_limit, unpacking
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst")

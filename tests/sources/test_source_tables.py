@@ -78,7 +78,7 @@ def test_named_columns_win_and_missing_ones_are_said(tmp_path: Path, rows: Calla
     columns = {"url": [URL.format(1)], "text": ["wrong"], "mine": ["right"], "about": ["near it"]}
     path = parquet(tmp_path / "t.parquet", columns)
     (row,) = rows(tables.read(path, None, caption_column="mine", context_column="about")).found
-    assert (row["caption"], row["context"], row["extra"]) == ("right", "near it", {"text": "wrong"})
+    assert (row["caption"], row["context"], row["extra"]) == ("right", "near it", {})
     result = rows(tables.read(path, None, url_column="nope"))
     assert result.errors() == [("", "missing_column")]
     assert "nope" in result.rejected[0]["detail"]
