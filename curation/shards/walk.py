@@ -38,22 +38,28 @@ class Member(NamedTuple):
     kind: str = "file"
 
 
-def read_members(file: BinaryIO | mmap.mmap | bytes, skipped: list[Member] | None = None) -> Iterator[Member]:
+def read_members(
+    file: BinaryIO | mmap.mmap | bytes, skipped: list[Member] | None = None, most: int | None = None
+) -> Iterator[Member]:
     """Yield the regular files of an archive in order; whatever else it holds is added to `skipped`.
 
     `file` is an open binary file that can seek forwards (also a gzip file), a memory map, or bytes. Names come as
     they stand in the archive (`..` and leading slashes too: never use one as a path); bytes that are not UTF-8
     are escaped. What comes before a fault is yielded before it is raised: BadItemError `truncated_tar` where the file
-    ends without its end mark (also where it was cut between two members), `bad_tar` for a wrong header. An open file
-    cannot say where it ends, so the member that was cut is itself yielded: compare the bytes read from it.
+    ends without its end mark (also where it was cut between two members), `bad_tar` for a wrong header,
+    `too_many_members` where it holds more than `most` of any kind. An open file cannot say where it ends, so the member
+    that was cut is itself yielded: compare the bytes read from it.
     """
     archive = _Archive(file)
     everywhere: dict[str, str] = {}
-    position = 0
+    position = seen = 0
     while True:
         position, extended, block = _extended(archive, position, everywhere)
         if block == NUL_BLOCK:
             return
+        if seen == most:
+            raise BadItemError("too_many_members", f"more than {most}")
+        seen += 1
         size = _size(block, extended, position)
         member = Member(_name(block, extended), position + BLOCK, size, _kind(block, extended))
         position += BLOCK + (0 if member.kind in NO_DATA else size + -size % BLOCK)

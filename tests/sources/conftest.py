@@ -1,5 +1,8 @@
 """What all tests of sources share: the real data, somewhere for copied images, and a reader's rows as plain dicts."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,3 +80,44 @@ def jpeg() -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (4, 3), "red").save(file, "JPEG")
     return file.getvalue()
+
+
+class Bounded(NamedTuple):
+    """What a child process said, the CPU seconds it took and the memory it came to need, both from `start()` on."""
+
+    said: list[str]
+    cpu_s: float
+    more_mb: float
+
+
+BOUNDED = """
+import resource, time
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+def start():
+    global began, before
+    with open("/proc/self/clear_refs", "w") as file:  # the peak from here on
+        file.write("5")
+    began, before = time.process_time(), peak()
+def peak():
+    with open("/proc/self/status") as file:
+        return int(file.read().split("VmHWM:")[1].split()[0]) / 1024
+exec(CODE)
+print()
+print("BOUNDED", time.process_time() - began, peak() - before)
+"""
+
+
+@pytest.fixture
+def bounded() -> Callable[..., Bounded]:
+    """Run code in a process of its own, which calls `start()` when its imports are done."""
+
+    def run(code: str, *arguments: str) -> Bounded:
+        root = str(Path(__file__).parents[2])
+        command = [sys.executable, "-c", f"CODE = {code!r}\n{BOUNDED}", *arguments]
+        environment = os.environ | {"PYTHONPATH": root}
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        said, _, figures = done.stdout.rpartition("BOUNDED")
+        return Bounded(said.split(), *map(float, figures.split()))
+
+    return run
