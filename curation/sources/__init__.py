@@ -8,7 +8,7 @@ import fsspec
 import pyarrow as pa
 
 from curation.errors import RecipeError, unknown
-from curation.sources import crawl, tables, tars
+from curation.sources import crawl, latex, tables, tars
 
 HIDDEN = re.compile(r"(?:^|/)(?:\.|_temporary/|_SUCCESS$)")  # what Hadoop and editors leave in folders
 
@@ -23,11 +23,13 @@ class Source(NamedTuple):
     read: Callable[..., Iterator[pa.RecordBatch]]
     suffixes: tuple[str, ...]
     looks: Callable[[str], bool | None] | None = None
+    parts: tuple[str, ...] = ()
 
 
 SOURCES: dict[str, Source] = {
     "crawl": Source(crawl.read, crawl.SUFFIXES),
     "table": Source(tables.read, tables.SUFFIXES),
+    "latex": Source(latex.read, latex.SUFFIXES, latex.looks, latex.PARTS),  # before tars: it is sure only of LaTeX
     "tar": Source(tars.read, tars.SUFFIXES, tars.looks),
 }
 
@@ -83,6 +85,7 @@ def kind_of(uri: str, kind: str | None = None) -> str | None:
     best = max(longest.values())
     claims = [each for each, length in longest.items() if length == best > 0]
     if len(claims) < 2:
+        claims = [each for each in claims if not name.endswith(SOURCES[each].parts) or SOURCES[each].looks(uri)]
         return next(iter(claims), None)
     looks = {each: SOURCES[each].looks(uri) if SOURCES[each].looks else None for each in claims}
     sure = [each for each, is_so in looks.items() if is_so]

@@ -1,0 +1,170 @@
+"""The pairs of one paper: its figures with their captions, images, context and identity."""
+
+import posixpath
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from curation.errors import BadItemError
+from curation.sources.found import Found, Reject, caption_text, license_group
+from curation.sources.latex import identity
+from curation.sources.latex.captions import Figure, Pair, figure
+from curation.sources.latex.context import Citations
+from curation.sources.latex.flatten import Flat, flatten
+from curation.sources.latex.floats import Box, Caption, Graphic
+from curation.sources.latex.graphics import Image, find, image
+from curation.sources.latex.layout import layout
+from curation.sources.latex.names import Names, plain_name
+from curation.sources.latex.raster import Rasteriser
+from curation.sources.latex.text import Text, readable, stripped
+from curation.sources.packages import Package
+
+
+class Settings(NamedTuple):
+    """What the user may choose: whether captions with links are kept, without the link."""
+
+    keep_links: bool = False
+
+
+class Pictured(NamedTuple):
+    """A pair whose image, where it has no pointer, is still to be copied."""
+
+    found: Found
+    image: Image
+
+
+def pairs(
+    package: Package, main: str, document: str, arxiv: str | None, rasteriser: Rasteriser, settings: Settings
+) -> Iterator[Pictured | Reject]:
+    """The pairs of the paper whose main file is `main`, in order, and a reject for each figure that is none.
+
+    Raises BadItemError where the main file cannot be read.
+    """
+    names = Names(package.members)
+    flat = flatten(package, names, main)
+    yield from flat.rejects
+    paper = _Paper(package, names, main, flat, document, arxiv, rasteriser, settings)
+    yield from paper.items()
+
+
+class _Paper:
+    """What is known of one paper while its figures are read."""
+
+    def __init__(
+        self,
+        package: Package,
+        names: Names,
+        main: str,
+        flat: Flat,
+        document: str,
+        arxiv: str | None,
+        *rest: Rasteriser | Settings,
+    ) -> None:
+        self.package, self.names, self.flat = package, names, flat
+        self.document, self.arxiv = document, arxiv
+        self.rasteriser, self.settings = rest
+        top = posixpath.dirname(main)
+        self.folders = [top, *(posixpath.join(top, f) for f in flat.folders), "", *flat.folders, *flat.places]
+        self.images: dict[tuple[str, int], Image | BadItemError] = {}
+        license = identity.licence(flat.preamble, flat.body)
+        self.license = license and self.read(license).text
+        title = identity.title(flat.preamble, flat.body)
+        self.title = self.read(title).text[:500] if title else None
+
+    def read(self, latex: str, keep_links: bool = True) -> Text:
+        return readable(latex, self.flat.macros, self.flat.switches, keep_links=keep_links)
+
+    def items(self) -> Iterator[Pictured | Reject]:
+        """The pairs and rejects of all floats, then those of what stands in none."""
+        found = layout(self.flat.body)
+        citations = Citations(self.flat.body, found.paragraphs, lambda latex: self.read(latex).text)
+        number = 0
+        for box in found.floats:
+            one = figure(box)
+            if not (one.pairs or one.uncaptioned or (one.unused and box.role == "figure")):
+                continue  # a table, or a caption that stands alone
+            number += 1
+            yield from self.of_figure(f"fig{number}", box, one, citations)
+        for graphic in found.loose:
+            yield Reject(self.shown(graphic), "not_in_figure")
+        if found.is_cut:
+            yield Reject("", "too_many_figures", "the rest of the paper was not read")
+
+    def shown(self, graphic: Graphic) -> str:
+        return " ".join(plain_name(graphic.written, self.flat.macros, self.flat.switches).split())[:200]
+
+    def of_figure(self, name: str, box: Box, one: Figure, citations: Citations) -> Iterator[Pictured | Reject]:
+        for pair in one.pairs:
+            item = (
+                f"{name}#{pair.panel} {self.shown(pair.graphic)}"
+                if pair.panels > 1
+                else f"{name} {self.shown(pair.graphic)}"
+            )
+            try:
+                yield self.pictured(name, box, pair, citations)
+            except BadItemError as error:
+                yield Reject(item, error.code, error.detail)
+        for graphic in one.uncaptioned:
+            yield Reject(f"{name} {self.shown(graphic)}", "no_caption")
+        for caption in one.unused:
+            yield Reject(name, "no_graphic", self.read(caption.text).text)
+
+    def pictured(self, name: str, box: Box, pair: Pair, citations: Citations) -> Pictured:
+        caption = self.read(pair.caption.text, self.settings.keep_links)
+        if caption.has_link and not self.settings.keep_links:
+            raise BadItemError("link_in_caption", caption.text)
+        text, extra = caption_text(caption.text)
+        shown = self.image(pair.graphic)
+        file = find(self.shown(pair.graphic), self.names, self.folders)
+        page = f"#page{pair.graphic.page}" if pair.graphic.page > 1 else ""
+        extra |= self.extra(name, box, pair, text, file)
+        if shown.drawn:
+            extra["drawn_from"] = shown.drawn
+        found = Found(
+            identity=f"arxiv:{self.arxiv}/{file}{page}" if self.arxiv else shown.identity + page,
+            caption=text,
+            caption_kind="group_caption" if pair.is_shared else "caption",
+            document=self.document,
+            license=self.license,
+            license_group=license_group(self.license),
+            context=citations.of(pair.labels),
+            image=shown.pointer,
+            extra=extra,
+        )
+        return Pictured(found, shown)
+
+    def image(self, graphic: Graphic) -> Image:
+        """The image of a graphic; each file is read and drawn once."""
+        name = find(self.shown(graphic), self.names, self.folders)
+        key = name, graphic.page
+        if key not in self.images:
+            try:
+                self.images[key] = image(self.package, name, graphic.page, self.rasteriser)
+            except BadItemError as error:
+                self.images[key] = error
+        found = self.images[key]
+        if isinstance(found, BadItemError):
+            raise found
+        return found
+
+    def extra(self, name: str, box: Box, pair: Pair, text: str, file: str) -> dict[str, str]:
+        """What else is known of a pair, by name."""
+        plain = stripped(text)
+        known = {
+            "figure": name,
+            "file": file,
+            "label": pair.labels[0] if pair.labels else "",
+            "float": "" if box.role in ("figure", "paragraph") else box.role,
+            "panel": str(pair.panel) if pair.panels > 1 else "",
+            "panel_count": str(pair.panels) if pair.panels > 1 else "",
+            "panel_label": self.said(pair.graphic.label),
+            "group_caption": self.said(pair.group),
+            "short_caption": self.said(pair.caption.short),
+            "caption_note": self.said(pair.caption.note),
+            "caption_stripped": "" if plain == text else plain,
+            "title": self.title or "",
+            "page": str(pair.graphic.page) if pair.graphic.page > 1 else "",
+        }
+        return {key: value for key, value in known.items() if value}
+
+    def said(self, latex: str | Caption | None) -> str:
+        return self.read(latex.text if isinstance(latex, Caption) else latex).text[:4096] if latex else ""
