@@ -7,6 +7,7 @@ from curation.sources.latex.macros import Budget, Macros, expansion
 from curation.sources.latex.scan import COMMAND, Scanner
 
 DEEPEST = 200  # macros inside macros; TeX's own stacks are not much deeper
+MOST_COMMANDS = 5_000_000  # in one text, more than 64 MiB of a real one has; what is behind them is not expanded
 
 
 class Frame:
@@ -28,6 +29,7 @@ class Expander:
     ) -> None:
         self.macros, self.budget, self.handlers, self.all_macros = macros, budget, handlers, all_macros
         self.stack: list[Frame] = []
+        self.commands = 0
         self.pieces: list[str] = []
 
     def run(self, text: str, file: str | None = None) -> str:
@@ -80,10 +82,15 @@ class Expander:
 
     def _next(self, frame: Frame) -> re.Match | None:
         handlers, known = self.handlers, self.macros.known if self.budget.expansions else ()
-        for command in COMMAND.finditer(frame.scanner.text, frame.at):
+        seen = 0
+        for seen, command in enumerate(COMMAND.finditer(frame.scanner.text, frame.at)):
             name = command[1] or command[2]
             if name in handlers or (name in known and (self.all_macros or self.macros.is_structural(name))):
+                self.commands += seen
                 return command
+            if self.commands + seen > MOST_COMMANDS:
+                break
+        self.commands += seen
         return None
 
     @staticmethod

@@ -24,7 +24,7 @@ MOST_CHARS = 64 << 20  # of the files and of all that macros stand for
 MOST_EXPANSIONS = 20_000  # assumption: real papers need under 1,000
 PREAMBLE_CHARS = 256 << 10  # kept to look for a title and a licence
 TEX = (".tex", ".ltx", ".latex", "")
-_BARE = re.compile(r"[^\s{}\\%#]+")  # \input without braces
+_BARE = re.compile(r"(?:\\[A-Za-z]+)?[^\s{}\\%#]+")  # \input without braces
 _PATHS = re.compile(r"\{([^{}]*)\}")
 
 

@@ -18,21 +18,19 @@ from curation.sources.latex.items import items
 from curation.sources.latex.scan import Scanner
 
 MOST_DEPTH = 100  # boxes inside boxes; what is deeper is read as if it were not in a box of its own
-MOST_ITEMS = 20_000  # graphics and captions of one paper; assumption: a thesis has hundreds
+MOST_ITEMS = 20_000  # floats, graphics and captions of one paper; assumption: a thesis has hundreds
+MOST_TOKENS = 2_000_000  # braces, commands and empty lines that are looked at; assumption: a thesis has 200,000
 MOST_PARAGRAPHS = 50_000  # that cite something
 MOST_KEYS = 1000  # labels cited in one paragraph
 FLOATS = ("figure", "table")
 PANELS = words.SUBFLOATS | words.SUBCAPTION_BOXES
-_UNESCAPED = r"(?<!\\)(?:\\\\)*+"
-_EDGE = r"\\(?P<edge>begin|end)\s*+\{(?P<name>[^{}\\\n]{1,60}+)\}"
-_BLANK = r"(?P<blank>\n[ \t]*+\n\s*+)"
-_WORDS = "|".join(sorted(words.MARKED, key=len, reverse=True))
-_WORD = rf"\\(?P<word>{_WORDS}|{words.REFERENCE})(?![A-Za-z@])\*?"
-_OUTSIDE = re.compile(rf"{_UNESCAPED}(?:{_EDGE}|{_WORD})|{_BLANK}")
-_INSIDE = re.compile(rf"{_UNESCAPED}(?:{_EDGE}|{_WORD}|(?P<brace>[{{}}]))|{_BLANK}")
-_FILE_KEY = re.compile(r"(?:^|,)\s*(?:file|figure)\s*=\s*(\{[^{}]*\}|[^,]*)")
-_LABEL = re.compile(r"\\label\s*\{([^{}]*)\}")
-_PAGE = re.compile(r"(?:^|,)\s*page\s*=\s*\{?\s*(\d{1,5})")
+_EDGE = r"(?P<edge>begin|end)\s*+\{(?P<name>[^{}\\\n]{1,60}+)\}"
+_WORDS = "|".join(sorted(words.MARKED, key=lambda word: (-len(word), word)))
+_WORD = rf"(?P<word>{_WORDS}|{words.REFERENCE})(?![A-Za-z@])\*?"
+_BLANK = r"(?<=\n)(?P<blank>[ \t]*+\n\s*+)"
+# One character is searched for before anything is tried, which is several times faster. Escapes are passed over.
+_OUTSIDE = re.compile(rf"[\\\n](?:(?<=\\)(?:{_EDGE}|{_WORD}|\\)|{_BLANK})")
+_INSIDE = re.compile(rf"[\\\n{{}}](?:(?<=\\)(?:{_EDGE}|{_WORD}|[\\{{}}])|(?P<brace>(?<=[{{}}]))|{_BLANK})")
 
 
 def layout(text: str) -> Layout:
@@ -60,17 +58,19 @@ class _Walk:
 
     def run(self) -> None:
         """Fill `found`."""
+        left = MOST_TOKENS
         while token := (_OUTSIDE if self.float is None else _INSIDE).search(self.text, self.at):
             self.at = token.end()
+            left -= 1
             if token["edge"]:
                 (self.begin if token["edge"] == "begin" else self.end)(token["name"].strip(), token.start())
             elif token["word"]:
                 self.word(token["word"], token[0].endswith("*"), token.start())
-            elif token["blank"] is None:
-                self.brace(token[0][-1])
-            elif self.float is None:
+            elif token[0] in ("{", "}"):
+                self.brace(token[0])
+            elif token["blank"] and self.float is None:
                 self.new_paragraph(token.start())
-            if self.items > MOST_ITEMS:
+            if self.items > MOST_ITEMS or not left:
                 self.found.is_cut = True
                 break
         self.close(1, len(self.text))
@@ -89,6 +89,7 @@ class _Walk:
             return
         if role in FLOATS:
             del self.stack[MOST_DEPTH - 1 :]
+            self.items += 1
             self.float = len(self.stack)
         self.stack.append(Box(name, role, start))
         if base in words.GRAPHICS_ENVIRONMENTS:
@@ -124,6 +125,8 @@ class _Walk:
                 self.close(self.float, start)  # there are no sections in floats
             if self.float is None:
                 self.new_paragraph(start)
+                self.at = self.heading(word)
+                self.paragraph.start = self.at
         elif word in words.MARKED:
             if word in PANELS and self.float is None and len(self.stack) > 1:  # a float but for its name
                 self.stack[-1].role, self.float = "figure", len(self.stack) - 1
@@ -131,6 +134,12 @@ class _Walk:
             self.add(found)
         elif self.float is None:
             self.cite(word)
+
+    def heading(self, word: str) -> int:
+        """The position behind what a command that begins a paragraph says itself."""
+        at = self.scanner.options(self.at)[1]
+        group = None if word in ("par", "item") else self.scanner.group(at, 1000)
+        return group[1] if group else at
 
     def label(self, label: str) -> None:
         """A label names the caption before it in its box, else the box."""

@@ -70,8 +70,8 @@ class _Paper:
         title = identity.title(flat.preamble, flat.body)
         self.title = self.read(title).text[:500] if title else None
 
-    def read(self, latex: str, keep_links: bool = True) -> Text:
-        return readable(latex, self.flat.macros, self.flat.switches, keep_links=keep_links)
+    def read(self, latex: str, urls: bool = True) -> Text:
+        return readable(latex, self.flat.macros, self.flat.switches, urls=urls)
 
     def items(self) -> Iterator[Pictured | Reject]:
         """The pairs and rejects of all floats, then those of what stands in none."""
@@ -109,7 +109,7 @@ class _Paper:
             yield Reject(name, "no_graphic", self.read(caption.text).text)
 
     def pictured(self, name: str, box: Box, pair: Pair, citations: Citations) -> Pictured:
-        caption = self.read(pair.caption.text, self.settings.keep_links)
+        caption = self.read(pair.caption.text, urls=False)
         if caption.has_link and not self.settings.keep_links:
             raise BadItemError("link_in_caption", caption.text)
         text, extra = caption_text(caption.text)

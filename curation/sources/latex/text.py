@@ -54,8 +54,8 @@ class Text(NamedTuple):
     has_link: bool
 
 
-def readable(latex: str, macros: Macros, switches: dict[str, bool], *, keep_links: bool = True) -> Text:
-    """What LaTeX prints, white space collapsed, NFC; of a link to a URL only its words, with KEEP_LINKS its URL too.
+def readable(latex: str, macros: Macros, switches: dict[str, bool], *, urls: bool = True) -> Text:
+    """What LaTeX prints, white space collapsed, NFC; URLs themselves only where `urls`.
 
     >>> readable("Energy $E=mc^2$ for $\\\\alpha$ in Fig.~\\\\ref{b} \\\\cite{x}", Macros(), {}).text
     'Energy E=mc^2 for α in Fig. <ref> <cit.>'
@@ -65,7 +65,7 @@ def readable(latex: str, macros: Macros, switches: dict[str, bool], *, keep_link
         handlers = Conditions(switches).handlers | dict.fromkeys(ACRONYMS, _acronym)
         latex = Expander(macros, Budget(EXPANSIONS, TEXT_CHARS), handlers, all_macros=True).run(latex)
     has_link = bool(_LINK.search(latex))
-    if has_link and not keep_links:
+    if has_link and not urls:
         latex = _URL.sub("", latex)
     latex = _MATH_SPACE.sub(" $ ", latex)
     latex = _LINE_END.sub(" ", _NO_DELIMITER.sub("", _XSPACE.sub(" ", latex)))
