@@ -53,6 +53,7 @@ class Package(NamedTuple):
     pieces: Callable[[str], Iterator[bytes]]
     pointer: Callable[[str], dict[str, Any] | None]
     nesting: int = 0
+    single: bool = False  # whether it is a file by itself, no archive
 
     def read(self, name: str, most: int) -> bytes:
         """A whole member. Raises BadItemError `too_large` above `most` bytes, and what `head` raises."""
@@ -142,7 +143,7 @@ def _opened(file: BinaryIO, uri: str, limits: Limits, stack: contextlib.ExitStac
         return _tar(file, uri, limits, raw, nesting)
     name = uri.rpartition("/")[2] or "file"
     name = name[: -len(name.rpartition(".")[2]) - 1] if packed and name.lower().endswith(PACKED) else name
-    return _windows(file, uri, [Member(name, 0, file.seek(0, 2))], [], raw, nesting)
+    return _windows(file, uri, [Member(name, 0, file.seek(0, 2))], [], raw, nesting)._replace(single=True)
 
 
 def _is_tar(block: bytes) -> bool:
@@ -161,6 +162,10 @@ def _tar(file: BinaryIO, uri: str, limits: Limits, raw: str | None, nesting: int
     except BadItemError as error:
         fault.append(Reject("", error.code, error.detail))
     rejects = [Reject(m.name[:SHOWN_CHARS], "not_a_file", m.kind) for m in skipped if m.kind not in SAFE_KINDS]
+    size = file.seek(0, 2)
+    if found and found[-1].offset + found[-1].bytes > size:
+        cut = found.pop()
+        rejects.append(Reject(cut.name[:SHOWN_CHARS], "truncated_member", f"of {cut.bytes} bytes the last are missing"))
     return _windows(file, uri, found, rejects + fault, raw, nesting)
 
 

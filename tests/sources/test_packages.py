@@ -125,10 +125,8 @@ def test_what_was_cut_keeps_what_came_before(put: Callable) -> None:
         with open_package(str(put(name, data))) as package:
             assert 5 < len(package.members) < 20
             assert (package.rejects[-1].item, package.rejects[-1].error) == ("", "truncated_tar")
-            good = list(package.members)[:-1]
-            assert all(len(package.read(name, 2000)) == 2000 for name in good)
-            with pytest.raises(BadItemError, match="truncated_member"):
-                package.read(list(package.members)[-1], 2000)
+            assert package.rejects[-2].error == "truncated_member"
+            assert all(len(package.read(name, 2000)) == 2000 for name in package.members)
 
 
 HOSTILE = ["/etc/passwd", "../../evil.xml", "a/../../evil.xml", "C:\\evil.xml", "..\\evil.xml", "x" * 2000]
@@ -256,7 +254,7 @@ def test_a_hundred_thousand_empty_members_cost_little(put: Callable, bounded: Ca
     data = many_in_zip(100_000) if form == "zip" else many_in_tar(100_000, b"2" if form == "links.tar" else b"0")
     path = put(f"p.{form}", gzip.compress(data, 1) if form == "tar.gz" else data)
     opened = bounded(OPEN, str(path))
-    assert opened.said == ["0" if form == "links.tar" else "10000", "too_many_members"]
+    assert opened.lines == [f"{0 if form == 'links.tar' else 10_000} too_many_members"]
     assert opened.cpu_s < 20  # some ten times what it takes
     assert opened.more_mb < 200
 
@@ -292,7 +290,7 @@ def test_a_gzip_bomb_stops_early(put: Callable, bounded: Callable) -> None:
     parts = [packer.compress(tar({"x": b""})[:512])]
     parts += [packer.compress(bytes(1 << 20)) for _ in range(300)] + [packer.flush()]
     opened = bounded(OPEN, str(put("p.tar.gz", b"".join(parts))))
-    assert opened.said == ["too_large"]
+    assert opened.lines == ["too_large"]
     assert opened.more_mb < 30
 
 
