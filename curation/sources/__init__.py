@@ -23,13 +23,12 @@ class Source(NamedTuple):
     read: Callable[..., Iterator[pa.RecordBatch]]
     suffixes: tuple[str, ...]
     looks: Callable[[str], bool | None] | None = None
-    parts: tuple[str, ...] = ()
 
 
 SOURCES: dict[str, Source] = {
     "crawl": Source(crawl.read, crawl.SUFFIXES),
+    "latex": Source(latex.read, latex.SUFFIXES, latex.looks),
     "table": Source(tables.read, tables.SUFFIXES),
-    "latex": Source(latex.read, latex.SUFFIXES, latex.looks, latex.PARTS),  # before tars: it is sure only of LaTeX
     "tar": Source(tars.read, tars.SUFFIXES, tars.looks),
 }
 
@@ -74,23 +73,22 @@ def _expanded(source: str, kind: str | None) -> Iterator[tuple[str, str]]:
 
 
 def kind_of(uri: str, kind: str | None = None) -> str | None:
-    """The kind of a file by its name and, where several kinds share a suffix, by its content; null for none.
+    """The kind of a file by its name and, where that is not enough, by its content; null for none.
 
-    With KIND, that kind or null.
+    The longest suffix that a name ends in tells, unless the content says otherwise. With KIND, that kind or null.
     """
     name = uri.lower()
     longest: dict[str, int] = {}
     for each in [kind] if kind else SOURCES:
         longest[each] = max((len(suffix) for suffix in SOURCES[each].suffixes if name.endswith(suffix)), default=0)
-    best = max(longest.values())
-    claims = [each for each, length in longest.items() if length == best > 0]
-    if len(claims) < 2:
-        claims = [each for each in claims if not name.endswith(SOURCES[each].parts) or SOURCES[each].looks(uri)]
-        return next(iter(claims), None)
-    looks = {each: SOURCES[each].looks(uri) if SOURCES[each].looks else None for each in claims}
-    sure = [each for each, is_so in looks.items() if is_so]
-    possible = [each for each, is_so in looks.items() if is_so is None]
-    return next(iter(sure + possible), None)
+    for length in sorted(set(longest.values()) - {0}, reverse=True):
+        claims = [each for each in longest if longest[each] == length]
+        looks = {each: SOURCES[each].looks(uri) if SOURCES[each].looks else None for each in claims}
+        sure = [each for each, is_so in looks.items() if is_so]
+        possible = [each for each, is_so in looks.items() if is_so is None]
+        if sure or possible:
+            return (sure + possible)[0]
+    return None
 
 
 def _uri(file_system: fsspec.AbstractFileSystem, path: str) -> str:

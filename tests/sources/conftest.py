@@ -85,7 +85,7 @@ def jpeg() -> bytes:
 class Bounded(NamedTuple):
     """What a child process said, the CPU seconds it took and the memory it came to need, both from `start()` on."""
 
-    said: list[str]
+    lines: list[str]
     cpu_s: float
     more_mb: float
 
@@ -115,9 +115,11 @@ def bounded() -> Callable[..., Bounded]:
         root = str(Path(__file__).parents[2])
         command = [sys.executable, "-c", f"CODE = {code!r}\n{BOUNDED}", *arguments]
         environment = os.environ | {"PYTHONPATH": root}
-        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
         assert done.returncode == 0, done.stderr
         said, _, figures = done.stdout.rpartition("BOUNDED")
-        return Bounded(said.split(), *map(float, figures.split()))
+        return Bounded(said.split("\n")[:-2], *map(float, figures.split()))
 
     return run

@@ -16,13 +16,16 @@ from curation.sources.latex.layout import layout
 from curation.sources.latex.names import Names, plain_name
 from curation.sources.latex.raster import Rasteriser
 from curation.sources.latex.text import Text, readable, stripped
-from curation.sources.packages import Package
+from curation.sources.packages import LIMITS, Limits, Package
 
 
 class Settings(NamedTuple):
-    """What the user may choose: whether captions with links are kept, without the link."""
+    """What the user may choose: whether captions with links are kept, without the link; the folder in which a paper's
+    files must lie, where it is not that of its main file; and the most that an archive may hold."""
 
     keep_links: bool = False
+    image_root: str | None = None
+    limits: Limits = LIMITS
 
 
 class Pictured(NamedTuple):

@@ -81,6 +81,18 @@ CITATIONS = names(
     "textcites citepalias citetalias"
 )
 
+# Accents of mathematics, as combining characters.
+ACCENTS: dict[str, str] = {
+    **{
+        "hat": "\u0302",
+        "widehat": "\u0302",
+        "tilde": "\u0303",
+        "widetilde": "\u0303",
+        "bar": "\u0304",
+        "vec": "\u20d7",
+    },
+    **{"dot": "\u0307", "ddot": "\u0308", "check": "\u030c", "breve": "\u0306", "acute": "\u0301", "grave": "\u0300"},
+}
 SYMBOLS: dict[str, str] = {
     **{
         "ne": "≠",

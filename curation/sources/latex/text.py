@@ -13,6 +13,7 @@ from curation.sources.latex.conditions import Conditions
 from curation.sources.latex.expand import Expander
 from curation.sources.latex.macros import Budget, Macros
 from curation.sources.latex.symbols import (
+    ACCENTS,
     ACRONYMS,
     CITATIONS,
     COMMANDS,
@@ -42,6 +43,7 @@ _SIMPLE = re.compile(r"[+\-−–±]?(?:[^\W_]|[.,*'′°∗†⋆∞%])*|<ref>|
 _DEGREES = re.compile(r"\^\(?°\)?")
 _ORDINAL = re.compile(r"(?<=\d)\^\(?(st|nd|rd|th)\)?(?![a-z])")
 _COMMAND = re.compile(r"\\([A-Za-z@]+)\*?|\\(.)", re.DOTALL)
+_ACCENTED = re.compile(r"(?:[^\W_]|[^\w\s(){}\[\]])[\u0300-\u036f\u20d0-\u20ff]*")
 _MARKS = re.compile(r"<(?:ref|cit\.)>")
 _EMPTY = re.compile(r"[\[(](?:\s|[,;–-]|and\b|see\b|e\.g\.)*[\])]")
 _BEFORE = re.compile(r"\s+([,.;:)\]])")
@@ -163,6 +165,8 @@ def _said() -> dict[str, tuple[str, Callable[..., str] | str]]:
     }
     said["nicefrac"] = said["sfrac"] = ("[{{", _callback(lambda parts: "/".join(map(_grouped, parts[1:]))))
     said["sqrt"] = "[{", _callback(lambda parts: f"{parts[0].strip('[]')}√{_grouped(parts[1])}")
+    for name, mark in ACCENTS.items():  # pylatexenc sets one on each character, also on other accents
+        said[name] = "{", _callback(lambda parts, mark=mark: _ACCENTED.sub(rf"\g<0>{mark}", parts[0], count=1))
     for name, mark in (("textsuperscript", "^"), ("textsubscript", "_")):
         said[name] = (
             "{",

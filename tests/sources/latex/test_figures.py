@@ -29,7 +29,7 @@ CASES: dict[str, tuple[str, dict[str, str], list[tuple[str, str]]]] = {
     "centred": (BEGIN + rf"\begin{{center}}{A}\end{{center}}\caption{{One.}}" + END, {"a.png": "One."}, []),
     "boxes": (BEGIN + rf"\centerline{{\fbox{{{A}}}}}\caption{{One.}}" + END, {"a.png": "One."}, []),
     "adjustbox": (BEGIN + rf"\begin{{adjustbox}}{{w}}{A}\end{{adjustbox}}\caption{{O.}}" + END, {"a.png": "O."}, []),
-    "wrapped": (rf"\begin{{wrapfigure}}[5]{{r}}[1pt]{{3cm}}{A}\caption{{One.}}\end{{wrapfigure}}", {"a.png": "One."}, []),
+    "wrapped": (rf"\begin{{wrapfigure}}[5]{{r}}[1pt]{{3cm}}{A}\caption{{W.}}\end{{wrapfigure}}", {"a.png": "W."}, []),
     "side caption": (rf"\begin{{SCfigure}}[1][t]{A}\caption{{One.}}\end{{SCfigure}}", {"a.png": "One."}, []),
     "table": (rf"\begin{{table}}{A}\caption{{One.}}\end{{table}}", {"a.png": "One."}, []),
     "minipages": (
@@ -54,13 +54,17 @@ CASES: dict[str, tuple[str, dict[str, str], list[tuple[str, str]]]] = {
         BEGIN + TIKZ + r"\caption{Drawn.}" + A + r"\caption{One.}" + END, {"a.png": "One."}, [("fig1", "no_graphic")],
     ),
     "a drawing beside": (
-        BEGIN + half(TIKZ + r"\caption{Drawn.}") + half(A) + END, {}, [("fig1 a.png", "no_caption"), ("fig1", "no_graphic")],
+        BEGIN + half(TIKZ + r"\caption{Drawn.}") + half(A) + END,
+        {},
+        [("fig1 a.png", "no_caption"), ("fig1", "no_graphic")],
     ),
     "a table beside": (
         BEGIN + half(A) + half(TABULAR + r"\captionof{table}{Tab.}") + r"\caption{Fig.}" + END, {"a.png": "Fig."}, [],
     ),
     "a table's caption is no figure's": (
-        BEGIN + half(A) + half(TABULAR + r"\caption{Tab.}") + END, {}, [("fig1 a.png", "no_caption"), ("fig1", "no_graphic")],
+        BEGIN + half(A) + half(TABULAR + r"\caption{Tab.}") + END,
+        {},
+        [("fig1 a.png", "no_caption"), ("fig1", "no_graphic")],
     ),
     "an empty panel keeps its caption": (
         BEGIN + r"\subfloat[Lost.]{\unknown}\subfloat{" + A + "}" + END,
@@ -68,8 +72,8 @@ CASES: dict[str, tuple[str, dict[str, str], list[tuple[str, str]]]] = {
         [("fig1 a.png", "no_caption"), ("fig1", "no_graphic")],
     ),
     "floatrow": (
-        BEGIN + rf"\begin{{floatrow}}\ffigbox{{{A}}}{{\caption{{One.}}}}\ffigbox{{{B}}}{{\caption{{Two.}}}}\end{{floatrow}}"
-        + END, {"a.png": "One.", "b.png": "Two."}, [],
+        rf"{BEGIN}\begin{{floatrow}}\ffigbox{{{A}}}{{\caption{{One.}}}}\ffigbox{{{B}}}{{\caption{{Two.}}}}\end{{floatrow}}{END}",
+        {"a.png": "One.", "b.png": "Two."}, [],
     ),
     "floatrow, captions above": (
         BEGIN + rf"\ffigbox{{\caption{{One.}}}}{{{A}}}\ffigbox{{\caption{{Two.}}}}{{{B}}}" + END,
@@ -101,11 +105,17 @@ CASES: dict[str, tuple[str, dict[str, str], list[tuple[str, str]]]] = {
         [],
     ),
     "a wrong end": (BEGIN + r"\end{center}" + A + r"\end{figure*}\caption{One.}" + END, {"a.png": "One."}, []),
-    "graphics in a caption": (BEGIN + A + r"\caption{As \includegraphics{b.png} shows.}" + END, {"a.png": "As shows."}, []),
+    "graphics in a caption": (
+        BEGIN + A + r"\caption{As \includegraphics{b.png} shows.}" + END, {"a.png": "As shows."}, [],
+    ),
     "no caption": (BEGIN + A + END + B, {}, [("fig1 a.png", "no_caption"), ("b.png", "not_in_figure")]),
     "blank caption": (BEGIN + A + r"\caption{~}" + END, {}, [("fig1 a.png", "no_caption")]),
     "no letters": (BEGIN + A + r"\caption{1--2}" + END, {}, [("fig1 a.png", "no_letters")]),
-    "listing": (BEGIN + "\\begin{lstlisting}\n\\caption{No}\n\\end{lstlisting}" + r"\caption{L.}" + END, {}, [("fig1", "no_graphic")]),
+    "listing": (
+        BEGIN + "\\begin{lstlisting}\n\\caption{No}\n\\end{lstlisting}" + r"\caption{L.}" + END,
+        {},
+        [("fig1", "no_graphic")],
+    ),
     "table only": (rf"\begin{{table}}{TABULAR}\caption{{Tab.}}\end{{table}}", {}, []),
     "plain float": (r"\begin{scheme}" + A + r"\caption{One.}\end{scheme}", {"a.png": "One."}, []),
     "unknown environment": (r"\begin{panelbox}" + A + r"\caption{One.}\end{panelbox}", {"a.png": "One."}, []),

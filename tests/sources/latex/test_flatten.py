@@ -35,7 +35,10 @@ def body(folder: Path, text: str, preamble: str = "", **files: str) -> str:
         ("\\lstinline[a=b]!x%y! \\lstinline{p%q}", "x\\%y p\\%q"),
         ("a\\begin{verbatim}\n%\\end{document}\n\\end{verbatim}b", "a\\begin{verbatim}\\end{verbatim}b"),
         ("a\\begin{comment}x\n\\end{comment}b", "ab"),
-        ("\\lstnewenvironment{code}{}{}\\begin{code}%\\end{code}b", "\\lstnewenvironment{code}{}{}\\begin{verbatim}\\end{verbatim}b"),
+        (
+            "\\lstnewenvironment{code}{}{}\\begin{code}%\\end{code}b",
+            "\\lstnewenvironment{code}{}{}\\begin{verbatim}\\end{verbatim}b",
+        ),
         ("a\\begin{verbatim} never closed % x", "a\\begin{verbatim} never closed "),
         ("a\r\nb\rc", "a\nb\nc"),
         ("\\verb", ""),
