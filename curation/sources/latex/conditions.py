@@ -16,7 +16,7 @@ DECIDED = {
     **dict.fromkeys(("iftrue", "ifpdf", "ifPDFTeX", "ifpdftex"), True),
     **dict.fromkeys(("iffalse", "ifxetex", "ifXeTeX", "ifluatex", "ifLuaTeX", "ifmmode", "ifdraft", "ifvtex"), False),
 }
-MOST_UNMATCHED = 100  # conditionals without an end after which no further end is searched for
+MOST_UNMATCHED = 20  # conditionals without an end after which no further end is searched for
 _CHARACTERS = re.compile(r"\s*([^\s\\{}])\s*([^\s\\{}])")  # behind \if
 _NUMBERS = re.compile(r"\s*(-?\d{1,9})\s*([<=>])\s*(-?\d{1,9})(?!\d)")  # behind \ifnum
 _NEW = re.compile(r"\s*\{?\s*\\if([A-Za-z@]+)\s*\}?")

@@ -124,12 +124,16 @@ class _Flattener:
             self._push(expander, command, folder[0], file[0])
 
     def _push(self, expander: Expander, command: str, folder: str, written: str) -> None:
+        if len(self.rejects) > MOST_FILES:
+            return
         shown = f"\\{command}{{{folder and folder + '/'}{written}}}"[:200]
         folder, file = (plain_name(text, self.macros, self.conditions.values) for text in (folder, written))
         open_files = [frame.file for frame in expander.stack if frame.file is not None]
         inside = [posixpath.dirname(open_files[-1]), *reversed(self.imported[-3:])] if open_files else []
         places = [posixpath.join(place, folder) for place in (posixpath.dirname(self.main), "", *inside)]
         try:
+            if len(self.rejects) == MOST_FILES:
+                raise BadItemError("too_many_files", f"{MOST_FILES} could not be included; no more is")
             name = self.names.find(file, places, TEX)
             if name in self.seen:
                 if name in open_files:

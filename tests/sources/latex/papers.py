@@ -52,6 +52,11 @@ def write(folder: Path, files: dict[str, str | bytes]) -> Path:
     return folder
 
 
+def collect_files(folder: Path) -> dict[str, int]:
+    """All files below a folder, with their sizes."""
+    return {str(path): path.lstat().st_size for path in sorted(folder.rglob("*"))}
+
+
 def collect(batches: Iterable[pa.RecordBatch], copies: Copies) -> Result:
     found, rejected = [], []
     for batch in batches:

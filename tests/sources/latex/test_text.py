@@ -141,8 +141,8 @@ def test_macros_that_explode_are_cut() -> None:
 
 
 LATEX = r"""\a \frac \begin{itemize} \end{itemize} \item \cite \ref{ \SI \left( \right) $ $$ { } [ ] ^ _ & % ~ # \\ \( \[
-    \verb| \href{ \sqrt[ \textbf{ \'e \"{ \gls{ \ifx \fi \else \xspace \mathbf x \textsuperscript{ <ref> é \hat
-    \begin{tabular}{c}"""
+    \verb| \href{ \sqrt[ \textbf{ \'e \"{ \gls{ \ifx \fi \else \xspace \mathbf x \textsuperscript{ <ref> é
+    \hat \begin{tabular}{c}"""
 PIECES = st.sampled_from(LATEX.split())
 
 
