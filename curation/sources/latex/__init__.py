@@ -28,6 +28,7 @@ from curation.sources.packing import CUT, packing, unpacking
 SUFFIXES = (*SOURCES, *ARCHIVES, ".gz")
 NESTED = (*ARCHIVES, ".gz")
 LOOK_BYTES = 1 << 20
+LOOK_ZSTD_BYTES = 16 << 20  # assumption: a source comes within these
 LOOK_MEMBERS = 2_000  # of a tar, to see whether there is LaTeX in it; assumption: papers hold fewer pictures
 SIDE = 512  # pixels: the longest side in arXiv+PMC (nopperl/clip_arxiv_pmc)
 SIDES = (16, 4096)  # assumption: nothing smaller can be read, nothing larger is trained on
@@ -66,19 +67,18 @@ def read(
 def looks(uri: str) -> bool | None:
     """Whether a file is a paper, or an archive with LaTeX in it or of papers; false where it cannot be read."""
     try:
+        if uri.lower().endswith(".zip"):
+            with open_package(uri) as package:
+                return any(map(_is_latex, package.members))
         with fsspec.open(uri, "rb") as file:
-            if uri.lower().endswith(SOURCES):
-                return is_main(file.read(LOOK_BYTES))
-            if uri.lower().endswith(".zip"):
-                with open_package(uri) as package:
-                    return any(map(_is_latex, package.members))
             packed = packing(file)
-            head = (unpacking(file, packed) if packed else file).read(LOOK_BYTES)
+            start = unpacking(file, packed) if packed else file
+            head = start.read(LOOK_BYTES)
             if head[257:262] != b"ustar" and _is_paper(stem(uri), head):
                 return True
-            file.seek(0)
-            start = unpacking(file, packed) if packed else file
-            names = (member.name for member, _ in zip(read_members(start), range(LOOK_MEMBERS)))
+            # Arrow's stream cannot seek.
+            rest = head + start.read(LOOK_ZSTD_BYTES) if packed == "zstd" else start
+            names = (member.name for member, _ in zip(read_members(rest), range(LOOK_MEMBERS)))
             return any(map(_is_latex, names))
     except (*CUT, BadItemError):
         return False

@@ -152,11 +152,13 @@ class _Flattener:
             self.imported.append(posixpath.dirname(name))
         expander.push(text, name)
 
-    def _use(self, expander: Expander, _: str) -> None:
-        """Take the definitions of a style file that comes with the paper."""
+    def _use(self, expander: Expander, command: str) -> None:
+        """Take the definitions of a style file that comes with the paper; the command stays, for some tell licences."""
         frame = expander.top()
+        start = frame.at
         frame.at = frame.scanner.option(frame.at)[1]
         used = self._argument(frame)
+        expander.emit(f"\\{command}{frame.scanner.text[start : frame.at]}")
         for written in (used or "").split(",")[:50]:
             try:
                 name = self.names.find(written.strip(), [posixpath.dirname(self.main), ""], (".sty",))

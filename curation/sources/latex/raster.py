@@ -20,8 +20,9 @@ MEMORY = 1 << 30  # bytes of address space of the process that draws; real figur
 SECONDS = 20  # for one figure; our choice: of the shared real ones the slowest takes 2
 PAGES = 200  # drawn by one process, which bounds what it may have kept
 _BOX = re.compile(rb"^%%(?:HiRes)?BoundingBox:\s*(-?[\d.]+)\s+(-?[\d.]+)\s+(-?[\d.]+)\s+(-?[\d.]+)", re.MULTILINE)
+_AT_END = re.compile(rb"^(%%(?:HiRes)?BoundingBox:)\s*\(atend\)", re.MULTILINE)
 _FIRST_LINE = re.compile(rb"\A%!PS(?![^\r\n]*EPSF)[^\r\n]*[\r\n]+")
-_LETTER = (612.0, 792.0)  # points; Ghostscript's page where a file has no box
+_LETTER = (0.0, 0.0, 612.0, 792.0)  # points; Ghostscript's page where a file has no box
 _START = "from curation.rasterise import {0}; import sys; {0}(*[int(a) for a in sys.argv[1:{1}]], *sys.argv[{1}:])"
 
 
@@ -65,7 +66,8 @@ class Rasteriser:
         command = shutil.which("gs")
         if command is None:
             raise BadItemError("no_ghostscript", "EPS figures need Ghostscript (gs), which is not installed")
-        width, height = _size(data)
+        left, bottom, right, top = _box(data)
+        width, height = right - left, top - bottom
         if not min(width, height) > 0 or max(width, height) > MOST_ASPECT * min(width, height):
             raise BadItemError("bad_eps", f"a box of {width} x {height} points")
         arguments = [
@@ -84,7 +86,9 @@ class Rasteriser:
         ]
         # Ghostscript lets a file read and write in its temporary folder, so it gets one of its own.
         with tempfile.TemporaryDirectory() as own, tempfile.TemporaryFile() as file:
-            file.write(_FIRST_LINE.sub(b"%!PS-Adobe-3.0 EPSF-3.0\n", data, count=1))  # else it is not cropped
+            # It crops only what calls itself EPS and says its box at the start.
+            data = _AT_END.sub(rb"\1 %f %f %f %f" % (left, bottom, right, top), data, count=2)
+            file.write(_FIRST_LINE.sub(b"%!PS-Adobe-3.0 EPSF-3.0\n", data, count=1))
             file.seek(0)
             process = _start("become", file, own, MEMORY, self.seconds, *arguments)
             with process:
@@ -143,16 +147,12 @@ def _start(function: str, stdin: int | BinaryIO, folder: str, *arguments: int | 
     )
 
 
-def _size(data: bytes) -> tuple[float, float]:
-    """Width and height of an EPS in points, from its bounding box."""
+def _box(data: bytes) -> tuple[float, ...]:
+    """Left, bottom, right and top of an EPS in points."""
     found = _BOX.search(data, 0, 1 << 16) or _BOX.search(data, max(0, len(data) - (1 << 16)))
-    if not found:
-        return _LETTER
-    try:
-        left, bottom, right, top = map(float, found.groups())
-    except ValueError:
-        return _LETTER
-    return (right - left, top - bottom)
+    with contextlib.suppress(ValueError):  # as 1.2.3
+        return tuple(map(float, found.groups())) if found else _LETTER
+    return _LETTER
 
 
 def _first(drawn: bytes) -> bytes:

@@ -140,8 +140,8 @@ def test_macros_that_explode_are_cut() -> None:
     assert time.process_time() - began < 5
 
 
-LATEX = r"""\a \frac \begin{itemize} \end{itemize} \item \cite \ref{ \SI \left( \right) $ $$ { } [ ] ^ _ & % ~ # \\ \( \[
-    \verb| \href{ \sqrt[ \textbf{ \'e \"{ \gls{ \ifx \fi \else \xspace \mathbf x \textsuperscript{ <ref> é
+LATEX = r"""\a \frac \begin{itemize} \end{itemize} \item \cite \ref{ \SI \left( \right) $ $$ { } [ ] ^ _ & % ~ # \\ \(
+    \[ \verb| \href{ \sqrt[ \textbf{ \'e \"{ \gls{ \ifx \fi \else \xspace \mathbf x \textsuperscript{ <ref> é
     \hat \begin{tabular}{c}"""
 PIECES = st.sampled_from(LATEX.split())
 
