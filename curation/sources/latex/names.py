@@ -50,7 +50,7 @@ def plain_name(written: str, macros: Macros, switches: dict[str, bool]) -> str:
         text = Expander(macros, budget, Conditions(switches).handlers, all_macros=True).run(text)
         text = re.sub(r"\\space(?![A-Za-z])\s*", " ", text)
         text = re.sub(r"\\([_#&%~ ])", r"\1", text)
-        text = text.replace("\\", "/")  # as written on Windows
+        text = text[:1] + text[1:].replace("\\", "/")  # as written on Windows
     return text.translate(_QUOTES).strip().replace("~", " ")
 
 

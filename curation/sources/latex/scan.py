@@ -14,6 +14,7 @@ OPTION_CHARS = 4 << 10  # assumption, as above: options are short
 UNCLOSED = 1000  # unclosed braces after which no more than CLOSE_BY characters are searched for the next ones
 CLOSE_BY = 256
 SPACE = re.compile(r"[ \t]*\n?[ \t]*")  # what may stand before an argument; an empty line may not
+_STAR = re.compile(r"\*?(?:<[\w,.|+-]{1,40}>)?")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _OPTION = re.compile(r"\\.|[{}\]]", re.DOTALL)
 
@@ -34,8 +35,8 @@ class Scanner:
         return SPACE.match(self.text, at).end()
 
     def star(self, at: int) -> int:
-        """The position behind a star, where one stands there."""
-        return at + 1 if self.text.startswith("*", at) else at
+        """The position behind a star, where one stands there, or behind the slides that beamer's commands name."""
+        return _STAR.match(self.text, at).end()
 
     def group(self, at: int, limit: int = ARGUMENT_CHARS) -> tuple[str, int] | None:
         """The content of the group `{...}` that begins at `at`, blanks skipped, and the position behind it."""

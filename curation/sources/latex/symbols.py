@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("thinspace", "nobreakspace", "enskip", "indent", "noindent", "nonumber", ">", ":"), ("", " ")),
     **dict.fromkeys(("hspace", "vspace", "addvspace"), ("*{", " ")),
     # Nothing to read.
+    "-": ("", ""),
     **dict.fromkeys(
         ("label", "index", "phantom", "hphantom", "vphantom", "vskip", "hskip", "kern", "bibliography"), ("{", "")
     ),
@@ -61,7 +62,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "xrightarrow": ("[{", "→"),
     "xleftarrow": ("[{", "←"),
     # Numbers and units (siunitx).
-    **dict.fromkeys(("num", "ang"), ("[{", "{1}")),
+    "num": ("[{", "{1}"),
+    "ang": ("[{", "{1}°"),
     **dict.fromkeys(("si", "unit"), ("[{", "{1}")),
     "SI": ("[{[{", "{1} {3}"),
     "qty": ("[{{", "{1} {2}"),
@@ -145,7 +147,7 @@ SYMBOLS: dict[str, str] = {
         "textellipsis": "…",
         "dotsc": "…",
         "dotsb": "…",
-        "circ": "°",
+        "circ": "∘",
         "prime": "′",
     },
     **{"LaTeX": "LaTeX", "TeX": "TeX", "ie": "i.e.", "eg": "e.g.", "etal": "et al.", "deg": "°", "blacksquare": "■"},

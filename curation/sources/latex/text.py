@@ -40,7 +40,8 @@ _MATH_SPACE = re.compile(
 _LINE_END = re.compile(r"\\\\\*?\s*\[\s*-?[\d.]+\s*\\?[a-z]*\s*\]")  # with a distance
 _FUNCTION = re.compile(rf"(?<=[(\[|/√^_]) (?=(?:{'|'.join(FUNCTIONS)})\b)")
 _SIMPLE = re.compile(r"[+\-−–±]?(?:[^\W_]|[.,*'′°∗†⋆∞%])*|<ref>|<cit\.>|\([^()]*\)|\{[^{}]*\}")
-_DEGREES = re.compile(r"\^\(?°\)?")
+_DEGREES = re.compile(r"\^\(?[°∘]\)?")
+_TIKZ = re.compile(r"\\tikz(?![A-Za-z])\s*(?:\[[^\[\]]{0,400}\])?\s*\\[^;]{0,1000};")  # a line drawn as in the legend
 _ORDINAL = re.compile(r"(?<=\d)\^\(?(st|nd|rd|th)\)?(?![a-z])")
 _COMMAND = re.compile(r"\\([A-Za-z@]+)\*?|\\(.)", re.DOTALL)
 _ACCENTED = re.compile(r"(?:[^\W_]|[^\w\s(){}\[\]])[\u0300-\u036f\u20d0-\u20ff]*")
@@ -70,7 +71,7 @@ def readable(latex: str, macros: Macros, switches: dict[str, bool], *, urls: boo
     if has_link and not urls:
         latex = _URL.sub("", latex)
     latex = _MATH_SPACE.sub(" $ ", latex)
-    latex = _LINE_END.sub(" ", _NO_DELIMITER.sub("", _XSPACE.sub(" ", latex)))
+    latex = _LINE_END.sub(" ", _NO_DELIMITER.sub("", _TIKZ.sub(" ", _XSPACE.sub(" ", latex))))
     text = _converted(latex[: 2 * TEXT_CHARS])
     text = _ORDINAL.sub(r"\1", _DEGREES.sub("°", _FUNCTION.sub("", text)))
     return Text(unicodedata.normalize("NFC", " ".join(text.split())), has_link)

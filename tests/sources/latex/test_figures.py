@@ -118,6 +118,16 @@ CASES: dict[str, tuple[str, dict[str, str], list[tuple[str, str]]]] = {
     ),
     "table only": (rf"\begin{{table}}{TABULAR}\caption{{Tab.}}\end{{table}}", {}, []),
     "plain float": (r"\begin{scheme}" + A + r"\caption{One.}\end{scheme}", {"a.png": "One."}, []),
+    "a slide": (
+        rf"\begin{{frame}}{BEGIN}\includegraphics<1->[width=1cm]{{a.png}}\caption<2>{{One.}}{END}\end{{frame}}",
+        {"a.png": "One."},
+        [],
+    ),
+    "a name that only a program gives": (
+        rf"{BEGIN}\foreach \n in {{a,b}}{{\includegraphics{{\n.png}}}}\caption{{Each.}}{END}",
+        {},
+        [("fig1 \\n.png", "missing_file")],
+    ),
     "unknown environment": (r"\begin{panelbox}" + A + r"\caption{One.}\end{panelbox}", {"a.png": "One."}, []),
 }  # fmt: skip
 

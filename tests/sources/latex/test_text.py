@@ -46,6 +46,8 @@ def said(latex: str, definitions_text: str = "") -> str:
         (r"\textcolor[rgb]{1,0,0}{red} {\color{blue}sky} \raisebox{2pt}{up} \mbox{box}", "red sky up box"),
         (r"\resizebox{1cm}{!}{big} \rotatebox{90}{tall} \fcolorbox{a}{b}{c}", "big tall c"),
         (r"\includegraphics[width=1em]{x.png} icon \tikz{\draw;}", "icon"),
+        (r"20$^\circ$ $^{\circ}$C $\circ$ \ang{45} super\-conductor", "20° °C ∘ 45° superconductor"),
+        (r"Red \tikz[x=1]\draw[red,thick] (0,0) -- (1,0); line, \tikz{\draw;}", "Red line,"),
         (r"{\bf bold} {\it it} {\small\sc caps} \LaTeX{} \ldots", "bold it caps LaTeX …"),
         (r"\texorpdfstring{$x$}{x} \ce{H2O} \unknown{kept} \unknown alone", "x H2O kept alone"),
         # Unbalanced.
