@@ -97,15 +97,15 @@ class _Paper:
 
     def of_figure(self, name: str, box: Box, one: Figure, citations: Citations) -> Iterator[Pictured | Reject]:
         for pair in one.pairs:
-            item = (
-                f"{name}#{pair.panel} {self.shown(pair.graphic)}"
-                if pair.panels > 1
-                else f"{name} {self.shown(pair.graphic)}"
-            )
+            panel = f"#{pair.panel}" if pair.panels > 1 else ""
             try:
-                yield self.pictured(name, box, pair, citations)
+                pictured = self.pictured(name, box, pair, citations)
             except BadItemError as error:
-                yield Reject(item, error.code, error.detail)
+                yield Reject(f"{name}{panel} {self.shown(pair.graphic)}", error.code, error.detail)
+                continue
+            yield pictured
+            used = pictured.found.extra["file"], pair.graphic.page
+            self.images[used] = pictured.image._replace(data=b"")  # the pool has it by now
         for graphic in one.uncaptioned:
             yield Reject(f"{name} {self.shown(graphic)}", "no_caption")
         for caption in one.unused:
@@ -116,8 +116,8 @@ class _Paper:
         if caption.has_link and not self.settings.keep_links:
             raise BadItemError("link_in_caption", caption.text)
         text, extra = caption_text(caption.text)
-        shown = self.image(pair.graphic)
         file = find(self.shown(pair.graphic), self.names, self.folders)
+        shown = self.image(file, pair.graphic.page)
         page = f"#page{pair.graphic.page}" if pair.graphic.page > 1 else ""
         extra |= self.extra(name, box, pair, text, file)
         if shown.drawn:
@@ -135,16 +135,14 @@ class _Paper:
         )
         return Pictured(found, shown)
 
-    def image(self, graphic: Graphic) -> Image:
-        """The image of a graphic; each file is read and drawn once."""
-        name = find(self.shown(graphic), self.names, self.folders)
-        key = name, graphic.page
-        if key not in self.images:
+    def image(self, file: str, page: int) -> Image:
+        """The image in a file; each is read and drawn once."""
+        if (file, page) not in self.images:
             try:
-                self.images[key] = image(self.package, name, graphic.page, self.rasteriser)
+                self.images[file, page] = image(self.package, file, page, self.rasteriser)
             except BadItemError as error:
-                self.images[key] = error
-        found = self.images[key]
+                self.images[file, page] = error
+        found = self.images[file, page]
         if isinstance(found, BadItemError):
             raise found
         return found

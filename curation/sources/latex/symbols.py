@@ -2,6 +2,13 @@
 
 from curation.sources.latex.scan import names
 
+
+def pairs(text: str) -> dict[str, str]:
+    """A table from words that alternate between name and value."""
+    words = text.split()
+    return dict(zip(words[::2], words[1::2]))
+
+
 # name: (arguments as pylatexenc writes them, which of them is printed: a format with {0}, {1} ... of the arguments)
 COMMANDS: dict[str, tuple[str, str]] = {
     # Space, which must not disappear between words.
@@ -84,78 +91,25 @@ CITATIONS = names(
 )
 
 # Accents of mathematics, as combining characters.
-ACCENTS: dict[str, str] = {
-    **{
-        "hat": "\u0302",
-        "widehat": "\u0302",
-        "tilde": "\u0303",
-        "widetilde": "\u0303",
-        "bar": "\u0304",
-        "vec": "\u20d7",
-    },
-    **{"dot": "\u0307", "ddot": "\u0308", "check": "\u030c", "breve": "\u0306", "acute": "\u0301", "grave": "\u0300"},
+ACCENTS = {
+    **dict.fromkeys(("hat", "widehat"), "\u0302"),
+    **dict.fromkeys(("tilde", "widetilde"), "\u0303"),
+    **{"bar": "\u0304", "vec": "\u20d7", "dot": "\u0307", "ddot": "\u0308", "check": "\u030c", "breve": "\u0306"},
+    **{"acute": "\u0301", "grave": "\u0300"},
 }
-SYMBOLS: dict[str, str] = {
-    **{
-        "ne": "≠",
-        "neq": "≠",
-        "S": "§",
-        "P": "¶",
-        "copyright": "©",
-        "|": "‖",
-        "lt": "<",
-        "gt": ">",
-        "le": "≤",
-        "ge": "≥",
-    },
-    **{
-        "textdegree": "°",
-        "degree": "°",
-        "celsius": "°C",
-        "degreeCelsius": "°C",
-        "textmu": "µ",
-        "micro": "µ",
-        "ohm": "Ω",
-    },
-    **{
-        "textcelsius": "°C",
-        "arcdeg": "°",
-        "arcmin": "′",
-        "arcsec": "″",
-        "degr": "°",
-        "sq": "□",
-        "sun": "☉",
-        "odot": "⊙",
-    },
-    **{"lesssim": "≲", "gtrsim": "≳", "la": "≲", "ga": "≳", "leqslant": "≤", "geqslant": "≥", "sim": "~", "colon": ":"},
-    **{"textasciitilde": "~", "textbackslash": "\\", "textbar": "|", "textless": "<", "textgreater": ">", "lvert": "|"},
-    **{"rvert": "|", "lVert": "‖", "rVert": "‖", "Vert": "‖", "vert": "|", "mid": "|", "checkmark": "✓", "cmark": "✓"},
-    **{
-        "xmark": "✗",
-        "dag": "†",
-        "ddag": "‡",
-        "pounds": "£",
-        "euro": "€",
-        "texttimes": "×",
-        "textpm": "±",
-        "bullet": "•",
-    },
-    **{
-        "ldots": "…",
-        "dots": "…",
-        "cdots": "…",
-        "textellipsis": "…",
-        "dotsc": "…",
-        "dotsb": "…",
-        "circ": "∘",
-        "prime": "′",
-    },
-    **{"LaTeX": "LaTeX", "TeX": "TeX", "ie": "i.e.", "eg": "e.g.", "etal": "et al.", "deg": "°", "blacksquare": "■"},
-    **{"square": "□", "triangle": "△", "blacktriangle": "▲", "blacktriangledown": "▼", "diamond": "◇", "star": "★"},
-    **{"coloneqq": "≔", "textrightarrow": "→", "textleftarrow": "←", "to": "→", "gets": "←", "slash": "/", "hyp": "-"},
-    **{"dash": "–", "Dash": "—", "textendash": "–", "textemdash": "—", "textquotesingle": "'", "upmu": "µ", "AA": "Å"},
-    **{"Re": "Re", "Im": "Im", "textperiodcentered": "·", "nmid": "∤", "eqsim": "≂", "approxeq": "≊", "vdots": "⋮"},
-}
+SYMBOLS = pairs(
+    r"""
+    ne ≠  neq ≠  S §  P ¶  copyright ©  | ‖  lt <  gt >  le ≤  ge ≥  textdegree °  degree °  celsius °C
+    degreeCelsius °C  textmu µ  micro µ  ohm Ω  textcelsius °C  arcdeg °  arcmin ′  arcsec ″  degr °  sq □  sun ☉
+    odot ⊙  lesssim ≲  gtrsim ≳  la ≲  ga ≳  leqslant ≤  geqslant ≥  sim ~  colon :  textasciitilde ~
+    textbackslash \  textbar |  textless <  textgreater >  lvert |  rvert |  lVert ‖  rVert ‖  Vert ‖  vert |  mid |
+    checkmark ✓  cmark ✓  xmark ✗  dag †  ddag ‡  pounds £  euro €  texttimes ×  textpm ±  bullet •  ldots …  dots …
+    cdots …  textellipsis …  dotsc …  dotsb …  circ ∘  prime ′  LaTeX LaTeX  TeX TeX  ie i.e.  eg e.g.  deg °
+    blacksquare ■  square □  triangle △  blacktriangle ▲  blacktriangledown ▼  diamond ◇  star ★  coloneqq ≔
+    textrightarrow →  textleftarrow ←  to →  gets ←  slash /  hyp -  dash –  Dash —  textendash –  textemdash —
+    textquotesingle '  upmu µ  AA Å  Re Re  Im Im  textperiodcentered ·  nmid ∤  eqsim ≂  approxeq ≊  vdots ⋮
+    """
+) | {"etal": "et al."}
 # Set off from the letters beside them.
 FUNCTIONS = names(
     "arccos arcsin arctan arg cos cosh cot coth csc deg det dim exp gcd hom inf ker lg lim liminf limsup ln log max "
@@ -168,41 +122,16 @@ ACRONYMS = {
     **dict.fromkeys(names("acl acrlong glsentrylong aclu Acl"), "{long}"),
 }
 # Units and prefixes of siunitx; inside its commands only, for their names are common.
-UNITS: dict[str, str] = {
-    **{"metre": "m", "meter": "m", "gram": "g", "kilogram": "kg", "second": "s", "ampere": "A", "kelvin": "K"},
-    **{"mole": "mol", "candela": "cd", "hertz": "Hz", "newton": "N", "pascal": "Pa", "joule": "J", "watt": "W"},
-    **{"coulomb": "C", "volt": "V", "farad": "F", "siemens": "S", "weber": "Wb", "tesla": "T", "henry": "H"},
-    **{"lumen": "lm", "lux": "lx", "becquerel": "Bq", "gray": "Gy", "sievert": "Sv", "minute": "min", "hour": "h"},
-    **{"day": "d", "degree": "°", "arcminute": "′", "arcsecond": "″", "litre": "L", "liter": "L", "tonne": "t"},
-    **{"electronvolt": "eV", "dalton": "Da", "percent": "%", "angstrom": "Å", "barn": "b", "bar": "bar", "bel": "B"},
-    **{"decibel": "dB", "radian": "rad", "steradian": "sr", "molar": "M", "astronomicalunit": "au", "parsec": "pc"},
-    **{"year": "yr", "byte": "B", "bit": "bit", "pixel": "px", "per": "/", "squared": "^2", "cubed": "^3", "eV": "eV"},
-    **{"yocto": "y", "zepto": "z", "atto": "a", "femto": "f", "pico": "p", "nano": "n", "milli": "m", "centi": "c"},
-    **{"deci": "d", "deca": "da", "hecto": "h", "kilo": "k", "mega": "M", "giga": "G", "tera": "T", "peta": "P"},
-    **{
-        "micro": "µ",
-        "ohm": "Ω",
-        "celsius": "°C",
-        "degreeCelsius": "°C",
-        "um": "µm",
-        "nm": "nm",
-        "mm": "mm",
-        "cm": "cm",
-        "km": "km",
-        "kHz": "kHz",
-        "MHz": "MHz",
-        "GHz": "GHz",
-        "Hz": "Hz",
-    },
-    **{
-        "ms": "ms",
-        "us": "µs",
-        "ns": "ns",
-        "mV": "mV",
-        "kV": "kV",
-        "meV": "meV",
-        "keV": "keV",
-        "MeV": "MeV",
-        "GeV": "GeV",
-    },
-}
+UNITS = pairs(
+    r"""
+    metre m  meter m  gram g  kilogram kg  second s  ampere A  kelvin K  mole mol  candela cd  hertz Hz  newton N
+    pascal Pa  joule J  watt W  coulomb C  volt V  farad F  siemens S  weber Wb  tesla T  henry H  lumen lm  lux lx
+    becquerel Bq  gray Gy  sievert Sv  minute min  hour h  day d  degree °  arcminute ′  arcsecond ″  litre L
+    liter L  tonne t  electronvolt eV  dalton Da  percent %  angstrom Å  barn b  bar bar  bel B  decibel dB
+    radian rad  steradian sr  molar M  astronomicalunit au  parsec pc  year yr  byte B  bit bit  pixel px  per /
+    squared ^2  cubed ^3  eV eV  yocto y  zepto z  atto a  femto f  pico p  nano n  milli m  centi c  deci d
+    deca da  hecto h  kilo k  mega M  giga G  tera T  peta P  micro µ  ohm Ω  celsius °C  degreeCelsius °C  um µm
+    nm nm  mm mm  cm cm  km km  kHz kHz  MHz MHz  GHz GHz  Hz Hz  ms ms  us µs  ns ns  mV mV  kV kV  meV meV
+    keV keV  MeV MeV  GeV GeV
+    """
+)

@@ -5,6 +5,7 @@ import io
 import json
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -260,3 +261,28 @@ def test_settings_are_checked() -> None:
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
     assert read(tmp_path / "none.tar").errors() == [("", "bad_file")]
     assert latex.looks(str(tmp_path / "none.tar")) is False
+
+
+def test_images_of_an_archive_are_not_kept_in_memory(tmp_path: Path, bounded: Callable) -> None:
+    body = "".join(
+        rf"\begin{{figure}}\includegraphics{{{n}}}\caption{{Of {n} x.}}\end{{figure}}" * 2 for n in range(40)
+    )
+    files = {f"{n}.png": PNG + bytes([n]) * (10 << 20) for n in range(40)}
+    text = f"{PREAMBLE}\\begin{{document}}{body}\\end{{document}}"
+    (tmp_path / "p.tar.gz").write_bytes(gzip.compress(tar({"main.tex": text.encode(), **files}), 1))
+    code = """
+import sys
+from curation.sources import latex
+import curation.sources.latex.text
+class Sink:
+    copies = 0
+    def add(self, data, extension):
+        self.copies += 1
+        return {"uri": "pool", "offset": 0, "length": len(data)}
+sink = Sink()
+start()
+print(sum(batch.num_rows for batch in latex.read(sys.argv[1], sink)), sink.copies)
+"""
+    done = bounded(code, str(tmp_path / "p.tar.gz"))
+    assert done.lines == ["80 40"]
+    assert done.more_mb < 150
