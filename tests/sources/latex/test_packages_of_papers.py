@@ -284,5 +284,5 @@ start()
 print(sum(batch.num_rows for batch in latex.read(sys.argv[1], sink)), sink.copies)
 """
     done = bounded(code, str(tmp_path / "p.tar.gz"))
-    assert done.lines == ["80 40"]
-    assert done.more_mb < 150
+    assert done.lines == ["48 24"]
+    assert done.more_mb < 100
