@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -264,10 +265,10 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_images_of_an_archive_are_not_kept_in_memory(tmp_path: Path, bounded: Callable) -> None:
-    body = "".join(
-        rf"\begin{{figure}}\includegraphics{{{n}}}\caption{{Of {n} x.}}\end{{figure}}" * 2 for n in range(40)
-    )
-    files = {f"{n}.png": PNG + bytes([n]) * (10 << 20) for n in range(40)}
+    one = r"\begin{figure}\includegraphics{%d}\caption{Of %d x.}\end{figure}"
+    body = "".join(one % (n, n) * 2 for n in range(24))
+    noise = os.urandom(1 << 17) * 64  # 8 MiB that gzip does not make smaller
+    files = {f"{n}.png": PNG + bytes([n]) + noise for n in range(24)}
     text = f"{PREAMBLE}\\begin{{document}}{body}\\end{{document}}"
     (tmp_path / "p.tar.gz").write_bytes(gzip.compress(tar({"main.tex": text.encode(), **files}), 1))
     code = """
