@@ -26,11 +26,16 @@ KINDS = {
     b"6": "fifo",
     b"S": "sparse_file",
 }
+SPARSE = "GNU.sparse."  # how the keys of a sparse file's pax header begin
+MAX_NAME_CHARS = 4096  # the longest path of Linux (PATH_MAX); bounds memory where many names are kept
 NO_DATA = {"hard_link", "symbolic_link", "character_device", "block_device", "directory", "fifo"}
 
 
 class Member(NamedTuple):
-    """One member: `offset` and `bytes` of its data in the archive, `kind` as in KINDS (`file` unless skipped)."""
+    """One member: `offset` and `bytes` of its data in the archive, `kind` as in KINDS (`file` unless skipped).
+
+    A name above MAX_NAME_CHARS is cut, its kind `name_too_long`.
+    """
 
     name: str
     offset: int
@@ -61,8 +66,11 @@ def read_members(
             raise BadItemError("too_many_members", f"more than {most}")
         seen += 1
         size = _size(block, extended, position)
-        member = Member(_name(block, extended), position + BLOCK, size, _kind(block, extended))
-        position += BLOCK + (0 if member.kind in NO_DATA else size + -size % BLOCK)
+        name, kind = _name(block, extended), _kind(block, extended)
+        member = Member(name, position + BLOCK, size, kind)
+        if len(name) > MAX_NAME_CHARS:
+            member = member._replace(name=name[:MAX_NAME_CHARS], kind="name_too_long")
+        position += BLOCK + (0 if kind in NO_DATA else size + -size % BLOCK)
         if member.kind == "file":
             archive.check_end(member)
             yield member
@@ -155,7 +163,7 @@ def _name(block: bytes, extended: dict[str, str]) -> str:
 
 
 def _kind(block: bytes, extended: dict[str, str]) -> str:
-    if any(key.startswith("GNU.sparse.") for key in extended):
+    if SPARSE in extended:
         return "sparse_file"
     if block[156:157] == b"\0" and block[:100].partition(b"\0")[0].endswith(b"/"):
         return "directory"
@@ -163,7 +171,7 @@ def _kind(block: bytes, extended: dict[str, str]) -> str:
 
 
 def _pax(data: bytes, position: int) -> dict[str, str]:
-    """Records of the form "LENGTH KEY=VALUE\\n", LENGTH counting itself."""
+    """What is read of records of the form "LENGTH KEY=VALUE\\n", LENGTH counting itself: path, size, and SPARSE."""
     records, data = {}, data.rstrip(b"\0")
     start = 0
     while start < len(data):
@@ -172,7 +180,10 @@ def _pax(data: bytes, position: int) -> dict[str, str]:
         key, equals, value = data[blank + 1 : start + size].partition(b"=")
         if blank < 0 or not equals or not value.endswith(b"\n") or start + size > len(data):
             raise BadItemError("bad_tar", f"pax header at byte {position}: {data[start : start + 40]!r} is no record")
-        records[_text(key)] = _text(value[:-1])
+        if key in (b"path", b"size"):
+            records[_text(key)] = _text(value[:-1])
+        elif key.startswith(SPARSE.encode()):
+            records[SPARSE] = ""
         start += size
     return records
 

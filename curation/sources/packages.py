@@ -25,7 +25,7 @@ from curation.sources.packing import UNPACKED_BYTES, packing, unpacked, unpackin
 from curation.sources.zips import STARTS, open_zip, pieces
 
 PACKED = (".gz", ".zst")  # endings that a single packed file loses
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst")
+ARCHIVES = (".zip", ".meca", ".tar", ".tar.gz", ".tgz", ".tar.zst")
 NAME_CHARS = 1024  # assumption: paths are no longer, on any file system in use
 SHOWN_CHARS = 200  # of a name in a reject
 READ_BYTES = 1 << 20

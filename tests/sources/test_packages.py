@@ -17,30 +17,9 @@ import zstandard
 from curation.errors import BadItemError
 from curation.sources.packages import LIMITS, Limits, Package, is_archive, open_nested, open_package, safe_name
 from curation.sources.packing import UNPACKED_BYTES
+from tests.sources.archives import many_in_tar, many_in_zip, overlapping, tar, zipped
 
 FILES = {"a/one.xml": b"<article/>", "a/pic.jpg": b"\xff\xd8\xff" + bytes(3000), "empty": b""}
-
-
-def tar(files: dict[str, bytes], mode: str = "w", kinds: dict[str, bytes] | None = None) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode) as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-        for name, kind in (kinds or {}).items():
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname = kind, "/etc/passwd"
-            archive.addfile(info)
-    return file.getvalue()
-
-
-def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return file.getvalue()
 
 
 def errors(path: Path, limits: Limits = LIMITS) -> list[tuple[str, str]]:
@@ -213,29 +192,6 @@ def test_members_are_counted_to_the_limit(put: Callable, form: str, tmp_path: Pa
         assert len(opened.members) == 10
 
 
-def many_in_tar(count: int, kind: bytes) -> bytes:
-    """A tar of empty members with six digits for names, made by hand: tarfile takes ten seconds."""
-    start = bytearray(tarfile.TarInfo("000000").tobuf(tarfile.USTAR_FORMAT))
-    start[156:157] = kind
-    start[148:156] = b" " * 8
-    base, blocks = sum(start), []
-    for n in range(count):
-        name = b"%06d" % n
-        total = b"%06o\0 " % (base - 6 * ord("0") + sum(name))
-        blocks.append(name + bytes(start[6:148]) + total + bytes(start[156:]))
-    return b"".join(blocks) + bytes(1024)
-
-
-def many_in_zip(count: int) -> bytes:
-    members = [struct.pack("<4s5H3I2H6s", b"PK\3\4", 10, 0, 0, 0, 33, 0, 0, 0, 6, 0, b"%06d" % n) for n in range(count)]
-    place = struct.Struct("<4s6H3I5H2I6s")
-    entries = [
-        place.pack(b"PK\1\2", 10, 10, 0, 0, 0, 33, 0, 0, 0, 6, 0, 0, 0, 0, 0, 36 * n, b"%06d" % n) for n in range(count)
-    ]
-    sizes = len(entries) * place.size, len(members) * 36
-    return b"".join(members + entries) + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, *sizes, 0)
-
-
 OPEN = """
 import sys
 from curation.errors import BadItemError
@@ -257,6 +213,23 @@ def test_a_hundred_thousand_empty_members_cost_little(put: Callable, bounded: Ca
     assert opened.lines == [f"{0 if form == 'links.tar' else 10_000} too_many_members"]
     assert opened.cpu_s < 20  # some ten times what it takes
     assert opened.more_mb < 200
+
+
+@pytest.mark.parametrize("kind", ["names", "global headers"])
+def test_long_headers_are_not_kept(tmp_path: Path, bounded: Callable, kind: str) -> None:
+    """Names and global headers of a megabyte each: what is remembered of them is little."""
+    with (tmp_path / "p.tar").open("wb") as file:
+        for n in range(150):
+            name = f"{n}".rjust(6, "0") + "n" * 1_000_000
+            info = tarfile.TarInfo(name if kind == "names" else f"{n}")
+            if kind == "names":
+                file.write(info.tobuf(tarfile.PAX_FORMAT))
+            else:
+                file.write(tarfile.TarInfo.create_pax_global_header({name[:900_000]: "x"}))
+        file.write(tar({"last": b""}, kinds={"link": tarfile.SYMTYPE}))
+    opened = bounded(OPEN, str(tmp_path / "p.tar"))
+    assert opened.lines == ["1 not_a_file"]
+    assert opened.more_mb < 40
 
 
 def test_a_directory_of_a_million_members_is_not_loaded(put: Callable) -> None:
@@ -323,16 +296,6 @@ def test_a_member_is_read_to_its_limit(put: Callable) -> None:
             assert len(package.read("a/pic.jpg", 3003)) == 3003
             with pytest.raises(BadItemError, match="too_large"):
                 package.read("a/pic.jpg", 3002)
-
-
-def overlapping(count: int) -> bytes:
-    """A zip whose entries all begin in other entries, as the bombs of Fifield (WOOT 2019) do."""
-    data = bytearray(zipped({f"{n}": os.urandom(100) for n in range(count)}, zipfile.ZIP_STORED))
-    start = data.index(b"PK\x01\x02")
-    for _ in range(count):
-        data[start + 42 : start + 46] = struct.pack("<I", 0)
-        start = data.find(b"PK\x01\x02", start + 4)
-    return bytes(data)
 
 
 def test_overlapping_members_are_refused(put: Callable) -> None:

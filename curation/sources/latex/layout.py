@@ -161,7 +161,10 @@ class _Walk:
     def add(self, found: list[Item]) -> None:
         """Put items into the open box; a panel, whose content follows, is opened instead."""
         self.items += len(found)
+        in_picture = any(box.name == "picture" for box in self.stack)
         for item in found:
+            if in_picture and isinstance(item, Graphic) and item.page > 1:
+                continue  # what Inkscape lays upon page 1
             if isinstance(item, Box) and item.name == "{" and self.float is not None and len(self.stack) < MOST_DEPTH:
                 self.stack.append(item)
             else:

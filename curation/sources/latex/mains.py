@@ -12,6 +12,7 @@ LOOK_BYTES = 1 << 20  # of a file, to see what it is: a preamble is shorter
 MOST_LOOKED = 500  # files of a package that are looked at
 CLASS = re.compile(r"\\document(?:class|style)\s*(?:\[[^\]]*\])?\s*\{\s*([^}]*?)\s*\}")
 BEGIN = re.compile(r"\\begin\s*\{document\}")
+INPUT = re.compile(r"\\(?:input|include)(?![A-Za-z])")
 PARTS = frozenset(("subfiles", "standalone", "letter", "beamerposter"))  # classes of what is no paper by itself
 LATEX = re.compile(
     r"\\(?:document(?:class|style)|begin\s*\{|input\b|magnification|baselineskip|centerline|section\b|def\\)"
@@ -25,10 +26,13 @@ _TOP_YAML = re.compile(r"filename:\s*(\S+)\s+usage:\s*toplevel|usage:\s*toplevel
 
 
 def is_main(data: bytes) -> bool:
-    """Whether a file, seen from its start, is a whole document: of a class, with a body, and no part of another."""
+    """Whether a file, seen from its start, is a whole document: of a class (which may stand in a file that it includes
+    first), with a body, and no part of another."""
     text = clean(decode(data)[0])
-    found = CLASS.search(text)
-    return bool(found and found[1] not in PARTS and (BEGIN.search(text) or len(data) >= LOOK_BYTES))
+    found, begin = CLASS.search(text), BEGIN.search(text)
+    if not found:
+        return bool(begin and INPUT.search(text, 0, begin.start()))
+    return found[1] not in PARTS and (begin is not None or len(data) >= LOOK_BYTES)
 
 
 def mains(package: Package) -> list[str]:

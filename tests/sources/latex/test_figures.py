@@ -118,6 +118,12 @@ CASES: dict[str, tuple[str, dict[str, str], list[tuple[str, str]]]] = {
     ),
     "table only": (rf"\begin{{table}}{TABULAR}\caption{{Tab.}}\end{{table}}", {}, []),
     "plain float": (r"\begin{scheme}" + A + r"\caption{One.}\end{scheme}", {"a.png": "One."}, []),
+    "layers of a drawing": (
+        rf"{BEGIN}\begin{{picture}}(1,1)\put(0,0){{{A}}}\put(0,0){{\includegraphics[page=2]{{a.png}}}}\end{{picture}}"
+        rf"\caption{{One.}}{END}",
+        {"a.png": "One."},
+        [],
+    ),
     "a slide": (
         rf"\begin{{frame}}{BEGIN}\includegraphics<1->[width=1cm]{{a.png}}\caption<2>{{One.}}{END}\end{{frame}}",
         {"a.png": "One."},

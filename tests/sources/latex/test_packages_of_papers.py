@@ -15,6 +15,7 @@ import pytest
 from curation.errors import RecipeError
 from curation.sources import expand, kind_of, latex
 from curation.sources.latex import identity
+from curation.sources.latex.mains import is_main
 from tests.sources.latex.papers import PREAMBLE, picture, read, read_body, write
 
 PNG = picture()
@@ -171,6 +172,25 @@ def test_several_main_files_are_several_papers(tmp_path: Path) -> None:
     result = read(tmp_path / "p.tar")
     assert [row["document"] for row in result.found] == ["p/main"]
     assert result.errors() == [("si.tex: fig1 f/b", "missing_file")]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_so"),
+    [
+        (MAIN, True),
+        (r"\documentstyle[12pt]{revtex} \begin {document}", True),
+        (r"\input{preamble} \begin{document} x \end{document}", True),
+        (r"% \documentclass{article} \begin{document}", False),
+        (r"\begin{verbatim}\documentclass{a}\begin{document}\end{verbatim}", False),
+        (r"\documentclass[tikz]{standalone}\begin{document}\tikz;\end{document}", False),
+        (r"\documentclass[main]{subfiles}\begin{document}x\end{document}", False),
+        (r"\section{One} \input{two}", False),
+        (r"\documentclass{article} \input{body}", False),
+        ("", False),
+    ],
+)
+def test_main_files(text: str, is_so: bool) -> None:
+    assert is_main(text.encode()) is is_so
 
 
 @pytest.mark.parametrize(
