@@ -18,6 +18,8 @@ from curation.sources.latex.raster import Rasteriser
 from curation.sources.latex.text import Text, readable, stripped
 from curation.sources.packages import LIMITS, Limits, Package
 
+MOST_TEXT_CHARS = 1 << 20  # of LaTeX in captions and citing paragraphs; the longest shared real paper has 51,000
+
 
 class Settings(NamedTuple):
     """What the user may choose: whether captions with links are kept, without the link; the folder in which a paper's
@@ -42,6 +44,7 @@ def pairs(
 
     Raises BadItemError where the main file cannot be read.
     """
+    rasteriser.new_paper()
     names = Names(package.members)
     flat = flatten(package, names, main)
     yield from flat.rejects
@@ -65,6 +68,7 @@ class _Paper:
         self.package, self.names, self.flat = package, names, flat
         self.document, self.arxiv = document, arxiv
         self.rasteriser, self.settings = rest
+        self.chars_left = MOST_TEXT_CHARS
         top = posixpath.dirname(main)
         self.folders = [top, *(posixpath.join(top, f) for f in flat.folders), "", *flat.folders, *flat.places]
         self.images: dict[tuple[str, int], Image | BadItemError] = {}
@@ -74,7 +78,12 @@ class _Paper:
         self.title = self.read(title).text[:500] if title else None
 
     def read(self, latex: str, urls: bool = True) -> Text:
-        return readable(latex, self.flat.macros, self.flat.switches, urls=urls)
+        """What LaTeX prints. Raises BadItemError `too_large` where that is more than any paper has."""
+        if self.chars_left < 0:
+            raise BadItemError("too_large", f"more than {MOST_TEXT_CHARS} characters of captions and paragraphs")
+        text = readable(latex, self.flat.macros, self.flat.switches, urls=urls)
+        self.chars_left -= text.chars
+        return text
 
     def items(self) -> Iterator[Pictured | Reject]:
         """The pairs and rejects of all floats, then those of what stands in none."""

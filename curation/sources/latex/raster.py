@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO
 
@@ -18,6 +20,7 @@ from curation.sources.found import IMAGE_BYTES
 
 MEMORY = 1 << 30  # bytes of address space of the process that draws; real figures take 0.4 GiB
 SECONDS = 20  # for one figure; our choice: of the shared real ones the slowest takes 2
+PAPER_SECONDS = 600  # for all figures of one paper; our choice: of the shared real ones the slowest takes 3
 PAGES = 200  # drawn by one process, which bounds what it may have kept
 _BOX = re.compile(rb"^%%(?:HiRes)?BoundingBox:\s*(-?[\d.]+)\s+(-?[\d.]+)\s+(-?[\d.]+)\s+(-?[\d.]+)", re.MULTILINE)
 _AT_END = re.compile(rb"^(%%(?:HiRes)?BoundingBox:)\s*\(atend\)", re.MULTILINE)
@@ -27,10 +30,14 @@ _START = "from curation.rasterise import {0}; import sys; {0}(*[int(a) for a in 
 
 
 class Rasteriser:
-    """Draws figures with a longer side of `side` pixels; a context manager that ends its process."""
+    """Draws figures with a longer side of `side` pixels; a context manager that ends its process.
 
-    def __init__(self, side: int, seconds: int = SECONDS) -> None:
+    Of one paper it draws for no more than `paper_seconds`, then it raises BadItemError `timeout` at once.
+    """
+
+    def __init__(self, side: int, seconds: int = SECONDS, paper_seconds: int = PAPER_SECONDS) -> None:
         self.side, self.seconds, self.pages = side, seconds, 0
+        self.paper_seconds, self.spent = paper_seconds, 0.0
         self.process: subprocess.Popen | None = None
 
     def __enter__(self) -> "Rasteriser":
@@ -39,8 +46,32 @@ class Rasteriser:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._stop()
 
+    def new_paper(self) -> None:
+        """From here on the seconds count for another paper."""
+        self.spent = 0.0
+
     def pdf(self, data: bytes, page: int) -> bytes:
         """A page of a PDF as JPEG. Raises BadItemError `bad_pdf`, `timeout`, `decoder_crash`, `no_pdfium`."""
+        with self._timed():
+            return self._pdf(data, page)
+
+    def eps(self, data: bytes) -> bytes:
+        """An EPS file as JPEG, by Ghostscript. Raises BadItemError `no_ghostscript` where there is none, `bad_eps`,
+        `timeout`."""
+        with self._timed():
+            return self._eps(data)
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        if self.spent > self.paper_seconds:
+            raise BadItemError("timeout", f"the figures of this paper took more than {self.paper_seconds} seconds")
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.spent += time.monotonic() - began
+
+    def _pdf(self, data: bytes, page: int) -> bytes:
         process = self._running()
         self.pages += 1
         try:
@@ -60,9 +91,7 @@ class Rasteriser:
             raise BadItemError("no_pdfium", "PDF figures need pypdfium2")
         raise BadItemError("bad_pdf", reply.decode("utf-8", "replace"))
 
-    def eps(self, data: bytes) -> bytes:
-        """An EPS file as JPEG, by Ghostscript. Raises BadItemError `no_ghostscript` where there is none, `bad_eps`,
-        `timeout`."""
+    def _eps(self, data: bytes) -> bytes:
         command = shutil.which("gs")
         if command is None:
             raise BadItemError("no_ghostscript", "EPS figures need Ghostscript (gs), which is not installed")

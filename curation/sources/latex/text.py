@@ -51,10 +51,11 @@ _BEFORE = re.compile(r"\s+([,.;:)\]])")
 
 
 class Text(NamedTuple):
-    """A readable text; `has_link` where its source holds a URL."""
+    """A readable text; `has_link` where its source holds a URL; `chars` of LaTeX that it was, macros expanded."""
 
     text: str
     has_link: bool
+    chars: int = 0
 
 
 def readable(latex: str, macros: Macros, switches: dict[str, bool], *, urls: bool = True) -> Text:
@@ -74,7 +75,7 @@ def readable(latex: str, macros: Macros, switches: dict[str, bool], *, urls: boo
     latex = _LINE_END.sub(" ", _NO_DELIMITER.sub("", _TIKZ.sub(" ", _XSPACE.sub(" ", latex))))
     text = _converted(latex[: 2 * TEXT_CHARS])
     text = _ORDINAL.sub(r"\1", _DEGREES.sub("°", _FUNCTION.sub("", text)))
-    return Text(unicodedata.normalize("NFC", " ".join(text.split())), has_link)
+    return Text(unicodedata.normalize("NFC", " ".join(text.split())), has_link, len(latex))
 
 
 def stripped(text: str) -> str:

@@ -213,11 +213,21 @@ def test_bombs_are_bounded(harmless: Callable) -> None:
         assert captions == ["A good caption."], name
 
 
+LONG = r"\def\x{" + r"\textbf{a} $x_{i}$ " * 800 + "}"
 TOO_MUCH = {
     "open figures": (r"\begin{figure}" * 100_000, "too_many_figures"),
     "figures in a panel": (r"\begin{figure}" + r"\subfloat[x]{" * 100_000, "too_many_figures"),
     "captions": (r"\begin{figure}" + r"\caption{x}" * 100_000, "too_many_figures"),
     "labels": (r"\label{a}" * 2_500_000, "too_many_figures"),
+    "long macros in captions": (LONG + FIGURE.replace("A good caption", r"\x") * 5000, "too_large"),
+    "long macros in paragraphs": (
+        r"\def\x{"
+        + r"\phantom{a} " * 1200
+        + "}"
+        + FIGURE.replace(r"\end", r"\label{b}\end")
+        + "\n\n\\ref{b} \\x" * 5000,
+        "too_large",
+    ),
     "escapes": ("\\\\" * 5_100_000, "too_large"),
     "one file of more than all may hold": ("x" * (64 << 20), "too_large"),
 }

@@ -108,6 +108,18 @@ def test_a_page_that_takes_too_long() -> None:
     assert drawn(slow=slow)["slow"] == "timeout"
 
 
+def test_a_paper_of_pages_that_take_long() -> None:
+    slow = page_of(b"1 0 0 rg 0 0 199 99 re f " * 3_000_000)
+    with Rasteriser(64, seconds=1, paper_seconds=2) as rasteriser:
+        began = time.monotonic()
+        for _ in range(50):
+            with pytest.raises(BadItemError, match="timeout"):
+                rasteriser.pdf(slow, 1)
+        assert time.monotonic() - began < 20
+        rasteriser.new_paper()
+        assert header(rasteriser.pdf(pdf("red"), 1)).width == 64
+
+
 def test_a_picture_that_takes_too_much_memory() -> None:
     image = b"BI /W 60000 /H 60000 /CS /G /BPC 8 /F /RL ID \x80 EI"
     assert drawn(huge=page_of(b"100 0 0 100 0 0 cm " + image), good=pdf("red"))["good"] == "drawn"

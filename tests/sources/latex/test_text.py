@@ -104,7 +104,7 @@ def test_links_are_told(tmp_path: None = None) -> None:
     macros.define(definitions(r"\newcommand{\site}{\url{http://x.org}}"))
     assert readable(r"From \site.", macros, {}).has_link
     assert readable(r"From \site.", macros, {}, urls=False).text == "From ."
-    assert readable(r"\href{http://x.org}{here}", macros, {}, urls=False) == ("here", True)
+    assert readable(r"\href{http://x.org}{here}", macros, {}, urls=False)[:2] == ("here", True)
     assert not readable("From http://x.org", macros, {}).has_link  # reference rule: only commands count
 
 
