@@ -20,7 +20,7 @@ from curation.shards.walk import read_members
 from curation.sources.found import Found, ImageSink, Reject, batches, until_broken
 from curation.sources.latex.identity import arxiv_id, stem
 from curation.sources.latex.mains import LATEX, SOURCES, is_main, mains
-from curation.sources.latex.paper import Pictured, Settings, pairs
+from curation.sources.latex.paper import Pictured, Settings, Source, pairs
 from curation.sources.latex.raster import Rasteriser
 from curation.sources.packages import ARCHIVES, LIMITS, Limits, Package, open_nested, open_package
 from curation.sources.packing import CUT, packing, unpacking
@@ -141,7 +141,7 @@ def _in_folder(path: str, rasteriser: Rasteriser, settings: Settings) -> Iterato
             raise BadItemError("missing_file", f"{name} is not in {root}")
         above, own = os.path.split(folder)
         arxiv = arxiv_id(own, os.path.basename(above))
-        yield from pairs(package, name, arxiv or f"{own}/{stem(name)}", arxiv, rasteriser, settings)
+        yield from pairs(Source(package, name, arxiv or f"{own}/{stem(name)}", arxiv), rasteriser, settings)
 
 
 def _is_bulk(package: Package) -> bool:
@@ -169,9 +169,10 @@ def _package(package: Package, name: str, rasteriser: Rasteriser, settings: Sett
     folder = name.rpartition("/")[0]
     arxiv = arxiv_id(stem(name), folder)
     main_files = mains(package)
+    several = len(main_files) > 1
     for main in main_files:
-        several = len(main_files) > 1
         document = f"{arxiv or stem(name)}/{stem(main)}" if several and not arxiv else arxiv or stem(name)
-        for item in pairs(package, main, document, arxiv, rasteriser, settings):
+        items = pairs(Source(package, main, document, arxiv), rasteriser, settings)
+        for item in until_broken(items) if several else items:
             is_named = isinstance(item, Reject) and several
-            yield item._replace(item=f"{main}: {item.item}") if is_named else item
+            yield item._replace(item=f"{main}: {item.item}".rstrip(": ")) if is_named else item

@@ -30,6 +30,15 @@ class Settings(NamedTuple):
     limits: Limits = LIMITS
 
 
+class Source(NamedTuple):
+    """Where a paper is: its package, its main file in there, the name it goes by, and its arXiv id if it has one."""
+
+    package: Package
+    main: str
+    document: str
+    arxiv: str | None
+
+
 class Pictured(NamedTuple):
     """A pair whose image, where it has no pointer, is still to be copied."""
 
@@ -37,39 +46,26 @@ class Pictured(NamedTuple):
     image: Image
 
 
-def pairs(
-    package: Package, main: str, document: str, arxiv: str | None, rasteriser: Rasteriser, settings: Settings
-) -> Iterator[Pictured | Reject]:
-    """The pairs of the paper whose main file is `main`, in order, and a reject for each figure that is none.
+def pairs(source: Source, rasteriser: Rasteriser, settings: Settings) -> Iterator[Pictured | Reject]:
+    """The pairs of one paper, in order, and a reject for each figure that is none.
 
     Raises BadItemError where the main file cannot be read.
     """
     rasteriser.new_paper()
-    names = Names(package.members)
-    flat = flatten(package, names, main)
+    names = Names(source.package.members)
+    flat = flatten(source.package, names, source.main)
     yield from flat.rejects
-    paper = _Paper(package, names, main, flat, document, arxiv, rasteriser, settings)
-    yield from paper.items()
+    yield from _Paper(source, names, flat, rasteriser, settings).items()
 
 
 class _Paper:
     """What is known of one paper while its figures are read."""
 
-    def __init__(
-        self,
-        package: Package,
-        names: Names,
-        main: str,
-        flat: Flat,
-        document: str,
-        arxiv: str | None,
-        *rest: Rasteriser | Settings,
-    ) -> None:
-        self.package, self.names, self.flat = package, names, flat
-        self.document, self.arxiv = document, arxiv
-        self.rasteriser, self.settings = rest
+    def __init__(self, source: Source, names: Names, flat: Flat, rasteriser: Rasteriser, settings: Settings) -> None:
+        self.source, self.names, self.flat = source, names, flat
+        self.rasteriser, self.settings = rasteriser, settings
         self.chars_left = MOST_TEXT_CHARS
-        top = posixpath.dirname(main)
+        top = posixpath.dirname(source.main)
         self.folders = [top, *(posixpath.join(top, f) for f in flat.folders), "", *flat.folders, *flat.places]
         self.images: dict[tuple[str, int], Image | BadItemError] = {}
         license = identity.licence(flat.preamble, flat.body)
@@ -132,10 +128,10 @@ class _Paper:
         if shown.drawn:
             extra["drawn_from"] = shown.drawn
         found = Found(
-            identity=f"arxiv:{self.arxiv}/{file}{page}" if self.arxiv else shown.identity + page,
+            identity=f"arxiv:{self.source.arxiv}/{file}{page}" if self.source.arxiv else shown.identity + page,
             caption=text,
             caption_kind="group_caption" if pair.is_shared else "caption",
-            document=self.document,
+            document=self.source.document,
             license=self.license,
             license_group=license_group(self.license),
             context=citations.of(pair.labels),
@@ -148,7 +144,7 @@ class _Paper:
         """The image in a file; each is read and drawn once."""
         if (file, page) not in self.images:
             try:
-                self.images[file, page] = image(self.package, file, page, self.rasteriser)
+                self.images[file, page] = image(self.source.package, file, page, self.rasteriser)
             except BadItemError as error:
                 self.images[file, page] = error
         found = self.images[file, page]

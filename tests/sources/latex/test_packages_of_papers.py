@@ -174,6 +174,13 @@ def test_several_main_files_are_several_papers(tmp_path: Path) -> None:
     assert result.errors() == [("si.tex: fig1 f/b", "missing_file")]
 
 
+def test_a_main_file_that_cannot_be_read_costs_itself(tmp_path: Path) -> None:
+    (tmp_path / "p.tar").write_bytes(tar(FILES | {"a.tex": MAIN.encode() + rb"\\" * 5_100_000}))
+    result = read(tmp_path / "p.tar")
+    assert [row["document"] for row in result.found] == ["p/main"]
+    assert result.errors() == [("a.tex", "too_large")]
+
+
 @pytest.mark.parametrize(
     ("text", "is_so"),
     [
