@@ -45,6 +45,8 @@ def ingest(
     archive_members: int | None = None,
     archive_bytes: int | None = None,
     archive_nesting: int | None = None,
+    keep_links: bool | None = None,
+    raster_side: int | None = None,
 ) -> dict[str, Any]:
     """Add SOURCES (files, folders, globs, URIs) to the pool OUT as one part, and say what came of them.
 
@@ -53,28 +55,16 @@ def ingest(
     table's, an article's, a file list's). CAPTION_KEY is the key of a tar's .json that holds the caption; PAGE_BYTES
     and PAGE_IMAGES bound what is read of one page of a crawl. TABLE_IMAGES takes the tables of papers that are images
     as well; ARCHIVE_MEMBERS, ARCHIVE_BYTES (unpacked) and ARCHIVE_NESTING bound what is read of one archive of papers.
+    KEEP_LINKS keeps captions of LaTeX papers that hold a URL, without it; RASTER_SIDE is the longer side, in pixels, of
+    their PDF and EPS figures as drawn.
 
     A pair that the pool has already is left out and counted; a record that cannot be a pair becomes a row of rejects/.
     The same sources again: nothing to do.
     """
-    given = {
-        "caption_column": caption_column,
-        "url_column": url_column,
-        "image_column": image_column,
-        "path_column": path_column,
-        "license_column": license_column,
-        "key_column": key_column,
-        "context_column": context_column,
-        "image_root": image_root and absolute(image_root),  # tasks run in other folders
-        "caption_key": caption_key,
-        "page_bytes": page_bytes,
-        "page_images": page_images,
-        "table_images": table_images,
-        "archive_members": archive_members,
-        "archive_bytes": archive_bytes,
-        "archive_nesting": archive_nesting,
-    }
-    return ingest_sources(sources, out, kind, name, {k: v for k, v in given.items() if v is not None})
+    given = {k: v for k, v in locals().items() if k not in ("sources", "out", "kind", "name") and v is not None}
+    if image_root:
+        given["image_root"] = absolute(image_root)  # tasks run in other folders
+    return ingest_sources(sources, out, kind, name, given)
 
 
 def ingest_sources(

@@ -8,7 +8,7 @@ import fsspec
 import pyarrow as pa
 
 from curation.errors import RecipeError, unknown
-from curation.sources import crawl, jats, tables, tars
+from curation.sources import crawl, jats, latex, tables, tars
 
 HIDDEN = re.compile(r"(?:^|/)(?:\.|_temporary/|_SUCCESS$)")  # what Hadoop and editors leave in folders
 
@@ -28,6 +28,7 @@ class Source(NamedTuple):
 SOURCES: dict[str, Source] = {
     "crawl": Source(crawl.read, crawl.SUFFIXES),
     "jats": Source(jats.read, jats.SUFFIXES, jats.looks),
+    "latex": Source(latex.read, latex.SUFFIXES, latex.looks),
     "table": Source(tables.read, tables.SUFFIXES, tables.looks),
     "tar": Source(tars.read, tars.SUFFIXES, tars.looks),
 }
