@@ -7,12 +7,36 @@ import io
 import re
 import zlib
 
+from typing import NamedTuple
+
 from fastwarc.stream_io import BrotliReader, ZstdReader
+from fastwarc.warc import HeaderMap
 
 from curation.errors import BadItemError
 
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")  # RFC 9112, 7.1
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([^\s;\"']+)", re.IGNORECASE)
+
+
+class Said(NamedTuple):
+    """What the headers of a page say of it: charset, Content-Language, X-Robots-Tag and tdm-reservation."""
+
+    charset: str | None = None
+    language: str | None = None
+    robots: tuple[str, ...] = ()
+    reservation: str | None = None
+
+
+def said(headers: HeaderMap | None, content_type: str) -> Said:
+    """What HTTP headers say, of which there may be none; several of one name are kept apart."""
+    charset = CHARSET.search(content_type)
+    if headers is None:
+        return Said(charset and charset[1])
+    robots: tuple[str, ...] = ()
+    if headers.get("X-Robots-Tag") is not None:
+        robots = tuple(value for name, value in headers if name.lower() == "x-robots-tag")
+    return Said(charset and charset[1], headers.get("Content-Language"), robots, headers.get("tdm-reservation"))
 
 
 def decoded(body: bytes, transfer: str | None, content: str | None, limit: int) -> bytes:
