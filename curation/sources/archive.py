@@ -21,21 +21,21 @@ HEADER_END = re.compile(rb"\r?\n\r?\n")
 CONTENT_LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,15})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 # ARC, versions 1 and 2: URL, which may hold blanks, IP address, date, media type and more, bytes of the content.
 ARC_LINE = re.compile(
-    rb"^([a-z][a-z+.-]{1,15}:[^\r\n]{0,2048}) ([0-9.]{7,15}|[0-9a-fA-F:]{2,39}) (\d{12,17}) ([^\r\n]{0,1024}?) ?(\d{1,12})\r?\n",
-    re.MULTILINE,
+    rb"([a-z][a-z+.-]{1,15}:[^\r\n]{0,2048}) ([0-9.]{7,15}|[0-9a-fA-F:]{2,39}) (\d{12,17}) ([^\r\n]{0,1024}?) ?(\d{1,12})\r?\n"
 )
 
 
 class Form(NamedTuple):
-    """A format of archives: its name, how a record begins, how many bytes hold that beginning."""
+    """A format of archives: how a record begins, how that is found elsewhere, how many bytes hold it."""
 
-    name: str
     start: re.Pattern[bytes]
+    found: re.Pattern[bytes]
     overlap: int
 
 
-WARC = Form("warc", re.compile(rb"WARC/[01]\.\d+\r?\n"), 16)
-ARC = Form("arc", ARC_LINE, 2300)
+WARC_LINE = re.compile(rb"WARC/[01]\.\d+\r?\n")
+WARC = Form(WARC_LINE, WARC_LINE, 16)
+ARC = Form(ARC_LINE, re.compile(rb"(?<=\n)" + ARC_LINE.pattern), 3500)
 
 
 class Archive(NamedTuple):
@@ -178,15 +178,19 @@ def _one_record_a_member(file: BinaryIO) -> bool:
 
 def search(archive: Archive, position: int) -> int | None:
     """The first byte from `position` on at which a record begins, null where none does any more."""
-    pattern = GZIP_START if archive.gzipped else archive.form.start
-    overlap = archive.form.overlap
+    pattern = GZIP_START if archive.gzipped else archive.form.found
+    if position == 0 and not archive.gzipped:
+        archive.file.seek(0)
+        if archive.form.start.match(archive.file.read(archive.form.overlap)):
+            return 0
     while position < archive.bytes:
-        archive.file.seek(position)
+        before = min(position, 1)  # for the end of the line before
+        archive.file.seek(position - before)
         block = archive.file.read(READ_BYTES)
-        for match in pattern.finditer(block):
-            if not archive.gzipped or _begins_record(archive, position + match.start()):
-                return position + match.start()
-        position += max(1, len(block) - overlap) if len(block) == READ_BYTES else READ_BYTES
+        for match in pattern.finditer(block, before):
+            if not archive.gzipped or _begins_record(archive, position - before + match.start()):
+                return position - before + match.start()
+        position += max(1, len(block) - archive.form.overlap) if len(block) == READ_BYTES else READ_BYTES
     return None
 
 

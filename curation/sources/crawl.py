@@ -7,6 +7,7 @@ into the pool where they are no plain bytes of the file; the others keep their U
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -26,7 +27,7 @@ from curation.sources.found import (
 from curation.sources.holdings import PAGE_KINDS, Holdings, Revisit, range_of
 from curation.sources.html import read_page
 from curation.sources.shelf import Shelf
-from curation.sources.shown import Facts, Shown, pairs, shown
+from curation.sources.shown import Shown, facts_of, pairs, shown
 from curation.sources.urls import normal_url
 from curation.sources.warc import Fault, Record
 
@@ -68,27 +69,27 @@ def read(
     `warc.records`, `unresolved_revisit` where a page or a picture is said to be the same as one that the archive does
     not hold, `bad_json` in a WAT; of the file: `not_warc`, `too_large`, `bad_file`.
     """
-    return batches(_items(uri, images, page_bytes, page_images))
+    return batches(chain.from_iterable(_items(uri, images, page_bytes, page_images)))
 
 
-def _items(uri: str, images: ImageSink, page_bytes: int, page_images: int) -> Iterator[Found | Reject]:
+def _items(uri: str, images: ImageSink, page_bytes: int, page_images: int) -> Iterator[list[Found | Reject]]:
     pointers = {}
     for item in until_broken(_read(uri, page_bytes, page_images)):
-        if isinstance(item, Found | Reject):
-            yield item
-        elif isinstance(item, _Copy):
+        if isinstance(item, _Copy):
             pointers[item.record] = images.add(item.data, image_extension(item.data))
-        else:
+        elif isinstance(item, _Placed):
             pointer = item.place if isinstance(item.place, dict) else pointers.get(item.place)
-            yield from pairs(item.shown, item.which, pointer)
+            yield pairs(item.shown, item.which, pointer)
+        else:
+            yield item if isinstance(item, list) else [item]
 
 
-def _read(uri: str, page_bytes: int, page_images: int) -> Iterator[_Copy | _Placed | Found | Reject]:
+def _read(uri: str, page_bytes: int, page_images: int) -> Iterator[_Copy | _Placed | Reject | list[Found | Reject]]:
     with open_archive(uri) as archive:
         for offset, error in archive.bad:
             yield Reject(f"zstd:{offset}", error.code, error.detail)
         if wat.is_wat(archive):
-            yield from _of_wat(archive, page_bytes, page_images)
+            yield from wat.rows(archive, page_bytes, page_images)
             return
         holdings = Holdings()
         with Shelf() as shelf:
@@ -98,19 +99,6 @@ def _read(uri: str, page_bytes: int, page_images: int) -> Iterator[_Copy | _Plac
                 else:
                     yield item
             yield from _placed(archive, uri, holdings, shelf)
-
-
-def _of_wat(archive: Archive, page_bytes: int, page_images: int) -> Iterator[Found | Reject]:
-    for page in wat.pages(archive, page_bytes):
-        if isinstance(page, Fault):
-            yield Reject(str(page.offset), page.code, page.detail)
-            continue
-        facts = Facts(page.url, page.license, page.language, page.opt_out)
-        for item in shown(page.offset, page.base, facts, page.pictures, page_images):
-            if isinstance(item, Shown):
-                yield from pairs(item, 0, None)
-            else:
-                yield item
 
 
 def _walk(
@@ -160,7 +148,7 @@ def _on_page(record: Record, uri: str, page_images: int) -> Iterator[Shown | Rej
     except BadItemError as error:
         yield Reject(str(record.offset), error.code, f"{record.url}: {error.detail}")
         return
-    facts = Facts(record.url or f"{uri}#{record.offset}", page.license, page.language, page.opt_out)
+    facts = facts_of(record.url or f"{uri}#{record.offset}", page.license, page.language, page.opt_out)
     yield from shown(record.offset, page.base, facts, page.pictures, page_images)
 
 

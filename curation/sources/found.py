@@ -124,11 +124,9 @@ def until_broken(items: Iterable[Any]) -> Iterator[Any]:
 
 def _batch(items: list[Found] | list[Reject], schema: pa.Schema) -> pa.RecordBatch:
     columns = dict(zip(items[0]._fields, zip(*items)))
-    if "extra" in columns:
-        columns["extra"] = [None if e is None else list(e.items()) for e in columns["extra"]]
     if "detail" in columns:
         columns["detail"] = [d and d[:DETAIL_CHARS] for d in columns["detail"]]
-    arrays = [_array(columns[field.name], field.type) for field in schema]
+    arrays = [(_maps if field.name == "extra" else _array)(columns[field.name], field.type) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -137,6 +135,18 @@ def _array(values: Iterable[Any], type: pa.DataType) -> pa.Array:
         return pa.array(values, type)
     except UnicodeEncodeError:  # a lone surrogate, as JSON escapes and file names may hold
         return pa.array([encodable(value) for value in values], type)
+
+
+def _maps(values: Iterable[dict[str, str] | None], type: pa.DataType) -> pa.Array:
+    """Maps, of which the pairs of one page or file share one: each is made an Arrow value once."""
+    places: dict[int, int] = {}
+    unique, index = [], []
+    for value in values:
+        place = places.setdefault(id(value), len(unique))
+        if place == len(unique):
+            unique.append(value if value is None else list(value.items()))
+        index.append(place)
+    return _array(unique, type).take(pa.array(index, pa.int32()))
 
 
 def encodable(value: Any) -> Any:
@@ -157,6 +167,8 @@ def caption_text(raw: str | None) -> tuple[str, dict[str, str]]:
     >>> caption_text("a dog")
     ('a dog', {})
     """
+    if raw and raw[0].isalpha() and len(raw) <= CAPTION_CHARS and "\0" not in raw:  # nearly all of them
+        return raw, {}
     if raw is None or not raw.strip():
         raise BadItemError("no_caption")
     text = raw.replace("\0", "")

@@ -93,7 +93,7 @@ def parts_of(tags, count, stack, spans):
         is_kept = flags & (PICTURE_OF_IT | PAGE | META | LINK)
         if flags & (FIGURE | PICTURE):
             after, seen = part(tags, k, count, held, stack)
-            doubt |= flags if after < 0 else 0
+            doubt |= (seen & (FIGCAPTION | SOURCE)) | (flags if after < 0 else 0)
             is_kept = after >= 0 and seen & PICTURE_OF_IT and seen & (FIGCAPTION if flags & FIGURE else SOURCE)
             row = after if is_kept else row
             flags |= seen if is_kept else 0

@@ -25,11 +25,11 @@ HEADING = 65536  # likewise, where it stands directly in the first
 LIST = 131072  # what an item's implied end does not cross
 TEXTUAL = 262144  # in foreign content, may hold HTML
 LAST = 524288  # nothing after it is a tag
-FRAMES = 1048576  # there is no body
+UNSURE = 1048576  # without a body, or another element to parsers than it says
 META = 2097152  # may say who may use the page, or its language
 
 NAMES = {
-    PICTURE_OF_IT: "img image",
+    PICTURE_OF_IT: "img",
     PAGE: "html base",
     META: "meta",
     LINK: "a link",
@@ -52,7 +52,7 @@ NAMES = {
     LIST: "ul ol dl menu",
     TEXTUAL: "title desc mi mo mn ms mtext",
     LAST: "plaintext",
-    FRAMES: "frameset",
+    UNSURE: "frameset image",
 }
 SLOTS = 1024  # about eight times the names
 FACTOR = 131  # an odd number above the letters, so that short names get numbers of their own
@@ -60,7 +60,7 @@ FACTOR = 131  # an odd number above the letters, so that short names get numbers
 
 def number_of(name: str) -> int:
     """The number that stands for a name, signed 64 bits, as the compiled loop computes it."""
-    number = 0
+    number = 1  # so that zeros in front count
     for letter in name.encode():
         number = (number * FACTOR + letter) & (1 << 64) - 1
     return number - (1 << 64) * (number >> 63)

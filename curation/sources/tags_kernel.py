@@ -6,7 +6,7 @@ decides where tags are text; where that is in doubt it says so.
 
 from curation.methods.compiled import compiled
 from curation.sources.tag_kinds import (
-    FACTOR, FLAGS, FOREIGN, FRAMES, HTML_ONLY, KEYS, LAST, LINK, META, RAW, SLOTS, TEXTUAL, number_of,
+    FACTOR, FLAGS, FOREIGN, HTML_ONLY, KEYS, LAST, LINK, META, RAW, SLOTS, TEXTUAL, UNSURE, number_of,
 )  # fmt: skip
 
 LT, GT, SLASH, EQUALS, BANG, ASK, DASH, QUOTE, APOSTROPHE = map(ord, "<>/=!?-\"'")
@@ -42,7 +42,7 @@ def flags_of(name):
 @compiled
 def name_at(page, i, end):
     """The number of the name that begins at i, and the byte behind it."""
-    name = 0
+    name = 1
     while i < end:
         byte = page[i]
         if byte in (GT, SLASH) or is_blank(byte):
@@ -235,5 +235,5 @@ def tags_of(page, tags, stack):
             count += 1
         if sort == START and flags & RAW:
             i = close_of_raw(page, i, end, name)
-        if i < 0 or flags & FRAMES:
+        if i < 0 or flags & UNSURE:
             return -1

@@ -9,7 +9,10 @@ from curation.errors import BadItemError
 NO_SRC = re.compile(r"#.*|(?i:https?):/*", re.DOTALL)  # a browser makes the page itself, or nothing, of these
 PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::\d+)?/[!$%&'()*+,./0-9:;=?@A-Z_a-z~\[\]-]*")
 # What only has to be put behind the host or the folder: no dot segment, nothing that urljoin would drop or read anew.
-PLAIN_PATH = re.compile(r"/?[!$%&'()*+,0-9=@A-Z_a-z~-](?:[!$%&'()*+,0-9=@A-Z_a-z~.-]|/(?!\.))*(?:\?[!$%&'()*+,./0-9:=@A-Z_a-z~-]+)?")
+PLAIN_PATH = re.compile(
+    r"/?[!$%&'()*+,0-9=@A-Z_a-z~-][!$%&'()*+,.0-9=@A-Z_a-z~-]*+(?:/(?![./])[!$%&'()*+,.0-9=@A-Z_a-z~-]*+)*+"
+    r"(?:\?[!$%&'()*+,./0-9:=@A-Z_a-z~-]++)?"
+)
 CONTROLS = "".join(map(chr, range(33)))  # WHATWG URL Standard, 4.4: C0 controls and blanks around it do not count
 DROPPED = str.maketrans("", "", "\t\r\n")
 
@@ -24,9 +27,9 @@ class Base(NamedTuple):
 
 def base_of(url: str) -> Base:
     """The base of a page at `url`."""
-    if not PLAIN_URL.fullmatch(url) or "/." in url or ";" in url:
-        return Base(url)
     path = url.partition("?")[0]
+    if not PLAIN_URL.fullmatch(url) or "/." in path or "//" in path[8:] or ";" in path:
+        return Base(url)
     return Base(url, url[: url.index("/", 8)], path[: path.rindex("/") + 1])
 
 
@@ -36,6 +39,8 @@ def absolute_url(base: Base, src: str | None) -> str:
     Raises BadItemError `no_url` where it is missing or empty, `data_url` for images within the page, `bad_url`
     otherwise.
     """
+    if src and PLAIN_URL.fullmatch(src):
+        return src
     if src and base.host and PLAIN_PATH.fullmatch(src):
         return (base.host if src[0] == "/" else base.folder) + src
     src = (src or "").strip(CONTROLS).translate(DROPPED)
@@ -43,7 +48,7 @@ def absolute_url(base: Base, src: str | None) -> str:
         raise BadItemError("no_url", f"img with src {src!r}")
     if src[:5].lower() == "data:":
         raise BadItemError("data_url", src[:40])
-    url = normal_url(src if PLAIN_URL.fullmatch(src) else joined(base.url, src))
+    url = normal_url(joined(base.url, src))
     if url is None:
         raise BadItemError("bad_url", f"{src} on {base.url}")
     return url
@@ -68,6 +73,8 @@ def normal_url(url: str) -> str | None:
 
 def joined(base: str, url: str) -> str:
     """A URL as it stands on a page or in a header, made absolute; "" for one that no parser takes."""
+    if PLAIN_URL.fullmatch(url):
+        return url
     try:
         return urljoin(base, url.strip(CONTROLS).translate(DROPPED))
     except ValueError:

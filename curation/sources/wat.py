@@ -7,41 +7,44 @@ object. Where as many images are not found that way as there are, all of it is d
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
 from fastwarc.warc import WarcRecord
 
 from curation.errors import BadItemError
 from curation.sources.archive import WARC, Archive
-from curation.sources.candidates import Candidate
-from curation.sources.html import Picture, chosen_license
+from curation.sources.found import CAPTION_CHARS, Found, Reject
+from curation.sources.html import chosen_license
 from curation.sources.opt_out import TDM, opt_out
-from curation.sources.urls import joined
+from curation.sources.shown import Facts, facts_of, good_texts, pair, too_many
+from curation.sources.urls import absolute_url, base_of, joined
 from curation.sources.warc import Fault, walk
 
-STRING = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
-IMAGE = re.compile(rb'\{"path":"IMG@/src","url":%b(?:,"alt":%b)?(?:,"title":%b)?\}' % (STRING, STRING, STRING), re.DOTALL)
-LINK = re.compile(rb'\{(?:%b:%b,?)*+\}' % (STRING, STRING), re.DOTALL)
+STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+LINK = re.compile(rb"\{(?:%b:%b,?)*+\}" % (STRING, STRING), re.DOTALL)
 LINK_START = b'{"path":"'
 HEAD, LINKS, HEADERS = b'"HTML-Metadata":{"Head":', b',"Links":[', b'"Headers":{'
 SAYING = re.compile(rb'"(?:content-language|x-robots-tag|tdm-reservation)":', re.IGNORECASE)
 LICENSES = (b'"rel":"license', b"creativecommons.org/")
 FIRST = 20  # records that decide whether a file is a WAT
+META_SORTS = {  # what a meta element says by its name or http-equiv; Common Crawl gives the html element's as one
+    **dict.fromkeys(("html@/lang", "html@/xml:lang"), "lang"),
+    **{name: name for name in ("content-language", "robots", TDM)},
+}
+EMPTY = 2  # bytes of a JSON list without items
 
 
 class Links(NamedTuple):
-    """The pictures of the page at `url` that have texts, and what the page says of itself; see `html.Page`."""
+    """The images of the page at `facts.document` that have texts, as (src, alt, title), "" for what is not there."""
 
     offset: int
-    url: str
     base: str
-    license: str | None
-    language: str | None
-    opt_out: str | None
-    pictures: list[Picture]
+    facts: Facts
+    images: list[tuple[str, str, str]]
 
 
 def is_wat(archive: Archive) -> bool:
@@ -57,15 +60,37 @@ def is_wat(archive: Archive) -> bool:
     return False
 
 
-def pages(archive: Archive, limit: int) -> Iterator[Links | Fault]:
-    """The pages that show images with texts, in order, with a Fault for whatever cannot be read.
+def rows(archive: Archive, record_bytes: int, images: int) -> Iterator[list[Found | Reject]]:
+    """The pairs and rejects of each page in order, and of whatever cannot be read.
 
-    Of a record longer than `limit` bytes nothing is read. Faults: those of `warc.walk`, `too_large` and `bad_json`.
+    Of a record longer than RECORD_BYTES nothing is read, of a page with more than IMAGES the first. Faults: those of
+    `warc.walk`, `too_large` and `bad_json`.
     """
-    return walk(archive, lambda warc: _read(warc, limit))
+    scratch = Scratch()
+    for page in walk(archive, lambda warc: _read(warc, record_bytes, scratch)):
+        if isinstance(page, Fault):
+            yield [Reject(str(page.offset), page.code, page.detail)]
+        else:
+            yield _rows(page, images)
 
 
-def _read(warc: WarcRecord, limit: int) -> Links | Fault | None:
+class Scratch:
+    """Room for what is cut out of a record, used again for the next one."""
+
+    def __init__(self) -> None:
+        self.out, self.spans = np.empty(1 << 20, np.uint8), np.empty((3, 2), np.int64)
+
+    def cut(self, body: bytes) -> tuple[bytes | None, bool]:
+        """(JSON list of url, alt and title of each image with a text, whether a licence is named); null if in doubt."""
+        from curation.sources.wat_kernel import images_of  # imports numba
+
+        if len(self.out) < len(body) + EMPTY:
+            self.out = np.empty(len(body) + EMPTY, np.uint8)
+        size, licensed = images_of(np.frombuffer(body, np.uint8), self.out, self.spans)
+        return None if size < 0 else self.out[:size].tobytes(), licensed
+
+
+def _read(warc: WarcRecord, limit: int, scratch: Scratch) -> Links | Fault | None:
     if str(warc.record_type) != "metadata":
         return None
     body = warc.reader.read(limit + 1)
@@ -73,38 +98,33 @@ def _read(warc: WarcRecord, limit: int) -> Links | Fault | None:
         return Fault(warc.stream_pos, "too_large", f"over {limit} bytes")
     if len(body) < warc.content_length:
         return Fault(warc.stream_pos, "truncated_record", f"wanted {warc.content_length} bytes, found {len(body)}")
-    if b"IMG@/src" not in body:
+    if b'"HTML-Metadata"' not in body:
+        return None
+    images, licensed = scratch.cut(body)
+    if images is not None and len(images) == EMPTY:
         return None
     url = (warc.headers.get("WARC-Target-URI") or "").strip("<> ")
     try:
-        return _cut(warc.stream_pos, url, body) or _decoded(warc.stream_pos, url, body)
+        page = images and _cut(warc.stream_pos, url, body, orjson.loads(images), licensed)
+        return page or _decoded(warc.stream_pos, url, body)
+    except ValueError:
+        return _decoded(warc.stream_pos, url, body)
     except BadItemError as error:
         return Fault(warc.stream_pos, error.code, f"{url}: {error.detail}")
 
 
-def _cut(offset: int, url: str, body: bytes) -> Links | None:
-    """The page from parts of the JSON; null where it is laid out in another way or not valid."""
-    found = IMAGE.findall(body)
-    if len(found) != body.count(b"IMG@/src"):
+def _cut(offset: int, url: str, body: bytes, texts: list[str], licensed: bool) -> Links | None:
+    """The page from parts of the JSON; null where it is laid out in another way, ValueError where it is not valid."""
+    start = body.find(HEAD)
+    links = body.find(LINKS, start)
+    if start < 0 or links < 0:
         return None
-    flat = [text for image in found if image[1] or image[2] for text in image]
-    if not flat:
-        return Links(offset, url, url, None, None, None, [])
-    try:
-        texts = orjson.loads(b'["%b"]' % b'","'.join(flat))
-        start = body.find(HEAD)
-        links = body.find(LINKS, start)
-        if start < 0 or links < 0:
-            return None
-        head = orjson.loads(body[start + len(HEAD) : links])
-        headers = {}
-        before = body[:start]
-        if SAYING.search(before):
-            headers = orjson.loads(before[before.index(HEADERS) + len(HEADERS) - 1 : start - 1])
-        licenses = [orjson.loads(link) for link in _license_links(body)]
-    except ValueError:  # also orjson's own error
-        return None
-    return _page(offset, url, (head, headers, licenses), list(zip(texts[::3], texts[1::3], texts[2::3])))
+    head, headers = orjson.loads(body[start + len(HEAD) : links]), {}
+    before = body[:start]
+    if SAYING.search(before):
+        headers = orjson.loads(before[before.index(HEADERS) + len(HEADERS) - 1 : start - 1])
+    licenses = [orjson.loads(link) for link in _license_links(body)] if licensed else []
+    return _page(offset, url, (head, headers, licenses), zip(texts[::3], texts[1::3], texts[2::3]))
 
 
 def _license_links(body: bytes) -> list[bytes]:
@@ -143,33 +163,60 @@ def _texts(link: dict[str, Any]) -> tuple[str, str, str]:
     return tuple(text if isinstance(text, str) else "" for text in (src, alt, title))
 
 
-def _page(offset: int, url: str, said: tuple[dict, dict, list[dict]], images: list[tuple[str, str, str]]) -> Links:
+def _page(offset: int, url: str, said: tuple[dict, dict, list[dict]], images: Iterable[tuple[str, str, str]]) -> Links:
     head, headers, links = said
     base = head.get("Base")
     where = joined(url, base) if isinstance(base, str) else url
-    headers = {name.lower(): value for name, value in headers.items()}
-    language, terms = _said(head, headers)
-    pictures = [picture for image in images if (picture := _picture(*image)).texts]
+    language, terms = _said(head, {name.lower(): value for name, value in headers.items()})
     named = [(str(link.get("rel") or ""), joined(where, str(link.get("url") or ""))) for link in links]
-    return Links(offset, url, where, chosen_license(named), language, terms, pictures)
+    license = chosen_license(named) if named else None
+    return Links(offset, where, facts_of(url, license, language, terms), images)
 
 
-def _picture(src: str, alt: str, title: str) -> Picture:
-    texts = [(kind, text) for kind, text in (("alt", alt), ("title", title)) if text and not text.isspace()]
-    return Picture([Candidate(src, "src")] if src else [], texts)
+def _rows(page: Links, limit: int) -> list[Found | Reject]:
+    base, facts, made = base_of(page.base), page.facts, []
+    document, license, group, extra = facts
+    number = -1
+    for src, alt, title in page.images:
+        is_plain = not title and alt[0].isalpha() and len(alt) <= CAPTION_CHARS and "\0" not in alt  # nearly all are
+        texts = [] if is_plain else _seen(alt, title)
+        number += is_plain or bool(texts)
+        if number >= limit or not (is_plain or texts):
+            continue
+        try:
+            url = absolute_url(base, src)
+            if is_plain:
+                made.append(Found(url, alt, "alt", document, url, None, license, group, None, None, extra))
+            else:
+                made += [pair(facts, url, *text, None) for text in good_texts(texts)]
+        except BadItemError as error:
+            made.append(Reject(f"{page.offset}#{number}", error.code, error.detail))
+    if number >= limit:
+        made.append(too_many(page.offset, facts, number + 1, limit))
+    return made
+
+
+def _seen(alt: str, title: str) -> list[tuple[str, str]]:
+    return [(kind, text) for kind, text in (("alt", alt), ("title", title)) if text and not text.isspace()]
 
 
 def _said(head: dict[str, Any], headers: dict[str, Any]) -> tuple[str | None, str | None]:
     """Language and opt-out terms, as `html` finds them on the page itself."""
-    metas = [meta for meta in head.get("Metas") or [] if isinstance(meta, dict)]
-    named = [(str(meta.get("name") or "").strip().lower(), str(meta.get("content") or "")) for meta in metas]
-    pragma = [meta for meta in metas if str(meta.get("http-equiv") or "").strip().lower() == "content-language"]
-    own = [text for name, text in named if name in ("html@/lang", "html@/xml:lang") and text]
-    languages = own + [str(meta.get("content") or "") for meta in pragma] + _several(headers.get("content-language"))[:1]
-    robots = [text for name, text in named if name == "robots"] + _several(headers.get("x-robots-tag"))
-    reservations = [text for name, text in named if name == TDM] + _several(headers.get(TDM))
+    found: dict[str, list[str]] = {"lang": [], "content-language": [], "robots": [], TDM: []}
+    for meta in head.get("Metas") or ():
+        sort = META_SORTS.get(_lower(meta, "name") or _lower(meta, "http-equiv"))
+        if sort:
+            found[sort].append(str(meta.get("content") or ""))
+    languages = found["lang"] + found["content-language"] + _several(headers.get("content-language"))[:1]
+    robots = found["robots"] + _several(headers.get("x-robots-tag"))
+    reservations = found[TDM] + _several(headers.get(TDM))
     language = next((text.strip() for text in languages if text.strip()), None)
-    return language, opt_out(robots, reservations)
+    return language, opt_out(robots, reservations) if robots or reservations else None
+
+
+def _lower(meta: Any, name: str) -> str:
+    value = meta.get(name) if isinstance(meta, dict) else None
+    return value.strip().lower() if isinstance(value, str) else ""
 
 
 def _several(value: Any) -> list[str]:
