@@ -2,6 +2,7 @@
 
 import numpy as np
 
+ROWS = 16384  # more than the tags of nearly all pages; room that is taken is only that which is used
 OPEN_ELEMENTS = 256  # assumption: what is nested deeper within one figure is left to the parser
 START = b"<!doctype html>"
 
@@ -13,12 +14,16 @@ def essence(page: bytes) -> bytes | None:
     text, in the same figures and pictures. Null where that is in doubt and the whole page must be parsed.
     """
     from curation.sources.parts_kernel import parts_of  # imports numba
-    from curation.sources.tags_kernel import tags_of
+    from curation.sources.tags_kernel import FULL, tags_of
 
-    tags = np.empty((page.count(b"<"), 5), np.int64)
-    count = tags_of(np.frombuffer(page, np.uint8), tags, np.empty(OPEN_ELEMENTS, np.int64))
+    data, stack = np.frombuffer(page, np.uint8), np.empty((OPEN_ELEMENTS, 2), np.int64)
+    tags = np.empty((ROWS, 5), np.int64)
+    count = tags_of(data, tags, np.empty(OPEN_ELEMENTS, np.int64))
+    if count == FULL:
+        tags = np.empty((page.count(b"<"), 5), np.int64)
+        count = tags_of(data, tags, np.empty(OPEN_ELEMENTS, np.int64))
     spans = np.empty((max(count, 0), 2), np.int64)
-    found = parts_of(tags, count, np.empty((OPEN_ELEMENTS, 2), np.int64), spans) if count >= 0 else -1
+    found = parts_of(tags, count, stack, spans) if count >= 0 else -1
     if found <= 0:
         return None if found else b""
     parts = [page[first:behind] for first, behind in spans[:found].tolist()]

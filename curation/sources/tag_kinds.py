@@ -27,6 +27,7 @@ TEXTUAL = 262144  # in foreign content, may hold HTML
 LAST = 524288  # nothing after it is a tag
 UNSURE = 1048576  # without a body, or another element to parsers than it says
 META = 2097152  # may say who may use the page, or its language
+OF_ITSELF = PICTURE_OF_IT | PAGE | META | LINK | FIGURE | PICTURE | TEMPLATE | FIGCAPTION | SOURCE | HOLDER  # outside any part
 
 NAMES = {
     PICTURE_OF_IT: "img",
@@ -81,3 +82,10 @@ def _table() -> tuple[np.ndarray, np.ndarray]:
 
 
 KEYS, FLAGS = _table()
+
+
+# What a byte of a tag is: what ends a name, an attribute's name or a value without quotes.
+BLANK, SLASH, GREATER, EQUALS = 1, 2, 4, 8
+BYTES = np.zeros(256, np.uint8)
+BYTES[list(b" \t\n\r\f")] = BLANK
+BYTES[list(b"/>=")] = SLASH, GREATER, EQUALS

@@ -6,20 +6,18 @@ decides where tags are text; where that is in doubt it says so.
 
 from curation.methods.compiled import compiled
 from curation.sources.tag_kinds import (
-    FACTOR, FLAGS, FOREIGN, HTML_ONLY, KEYS, LAST, LINK, META, RAW, SLOTS, TEXTUAL, UNSURE, number_of,
+    BLANK, BYTES, EQUALS, FACTOR, FIGURE, FLAGS, FOREIGN, GREATER, HTML_ONLY, KEYS, LAST, LINK, META, OF_ITSELF,
+    PICTURE, RAW, SLASH, SLOTS, TEXTUAL, UNSURE, number_of,
 )  # fmt: skip
 
-LT, GT, SLASH, EQUALS, BANG, ASK, DASH, QUOTE, APOSTROPHE = map(ord, "<>/=!?-\"'")
+LT, GT, LEAN, BANG, ASK, DASH, QUOTE, APOSTROPHE, AND, HASH = map(ord, "<>/!?-\"'&#")
+LOW_B, LOW_C, LOW_D, LOW_E, LOW_I, LOW_L, LOW_M, LOW_O, LOW_T = map(ord, "bcdeilmot")
 SCRIPT, MATH = number_of("script"), number_of("math")
+FULL = -2  # there are more tags than rows
 END, START, CLOSE = 0, 1, 2  # of the page, of an element, of an element's content
 # Parts of licen[cs]e, creativecommons, robots, tdm-reservation and content-language.
 HINTS = tuple(int.from_bytes(hint, "big") for hint in (b"icen", b"mmon", b"obot", b"tdm-", b"nt-l"))
-
-
-@compiled
-def is_blank(byte):
-    """Whether it separates the parts of a tag."""
-    return byte in (32, 10, 9, 13, 12)
+BLOCK = 32
 
 
 @compiled
@@ -45,7 +43,7 @@ def name_at(page, i, end):
     name = 1
     while i < end:
         byte = page[i]
-        if byte in (GT, SLASH) or is_blank(byte):
+        if BYTES[byte] & (BLANK | SLASH | GREATER):
             break
         name = name * FACTOR + (byte + 32 if 65 <= byte <= 90 else byte)
         i += 1
@@ -56,20 +54,20 @@ def name_at(page, i, end):
 def close_of_tag(page, i, end):
     """The byte behind the tag whose name ends at i, and whether it closes itself; (-1, False) where it does not end."""
     while True:
-        while i < end and (is_blank(page[i]) or page[i] == SLASH):
+        while i < end and BYTES[page[i]] & (BLANK | SLASH):
             i += 1
         if i >= end:
             return -1, False
         if page[i] == GT:
-            return i + 1, page[i - 1] == SLASH
+            return i + 1, BYTES[page[i - 1]] & SLASH != 0
         i += 1  # a first "=" is part of the attribute's name
-        while i < end and not is_blank(page[i]) and page[i] not in (SLASH, GT, EQUALS):
+        while i < end and BYTES[page[i]] == 0:
             i += 1
-        while i < end and is_blank(page[i]):
+        while i < end and BYTES[page[i]] & BLANK:
             i += 1
         if i >= end:
             return -1, False
-        if page[i] != EQUALS:
+        if not BYTES[page[i]] & EQUALS:
             continue
         i = close_of_value(page, i + 1, end)
         if i < 0 or i >= end:
@@ -81,13 +79,13 @@ def close_of_tag(page, i, end):
 @compiled
 def close_of_value(page, i, end):
     """The byte behind the attribute value that comes after i; -1 where it does not end."""
-    while i < end and is_blank(page[i]):
+    while i < end and BYTES[page[i]] & BLANK:
         i += 1
     if i >= end:
         return -1
     mark = page[i]
     if mark not in (QUOTE, APOSTROPHE):
-        while i < end and not is_blank(page[i]) and page[i] != GT:
+        while i < end and not BYTES[page[i]] & (BLANK | GREATER):
             i += 1
         return i
     i += 1
@@ -100,7 +98,7 @@ def close_of_value(page, i, end):
 def past_markup(page, i, end, foreign):
     """The byte behind the comment, declaration or stray sign that the "<" at i begins."""
     second = page[i + 1]
-    if second == SLASH:
+    if second == LEAN:
         if i + 2 >= end:
             return end
     elif second == BANG and i + 3 < end and page[i + 2] == DASH and page[i + 3] == DASH:
@@ -152,7 +150,7 @@ def next_tag(page, i, end, foreign):
             i += 1
         if i + 1 >= end:
             break
-        sort = CLOSE if page[i + 1] == SLASH else START
+        sort = CLOSE if page[i + 1] == LEAN else START
         if i + sort < end and is_letter(page[i + sort]):
             name, behind = name_at(page, i + sort, end)
             behind, closed = close_of_tag(page, behind, end)
@@ -169,7 +167,7 @@ def close_of_raw(page, i, end, name):
         if page[i] != LT:
             i += 1
             continue
-        if page[i + 1] == SLASH:
+        if page[i + 1] == LEAN:
             found, behind = name_at(page, i + 2, end)
             if found == name and behind < end:
                 return i
@@ -204,8 +202,32 @@ def past_foreign(page, i, end, root, stack):
 
 
 @compiled
+def may_hint(page, i, end):
+    """Whether the bytes may hold one of HINTS, by two or three letters of each: false is sure, as for most links."""
+    while i < end and i + BLOCK + 2 <= len(page):
+        block = page[i : i + BLOCK + 2]  # its indices need no check for negative ones, which would not be vectors
+        hit = False
+        for k in range(BLOCK):
+            one, two, three = block[k] | 32, block[k + 1] | 32, block[k + 2] | 32
+            hit |= (
+                ((one == LOW_I) & (two == LOW_C) & (three == LOW_E))
+                | ((one == LOW_M) & (two == LOW_M))
+                | ((one == LOW_O) & (two == LOW_B) & (three == LOW_O))
+                | ((one == LOW_D) & (two == LOW_M) & (three == DASH))
+                | ((one == LOW_T) & (two == DASH) & (three == LOW_L))
+                | ((one == AND) & (two == HASH))
+            )
+        if hit:
+            return True
+        i += BLOCK
+    return i < end
+
+
+@compiled
 def hints(page, i, end):
     """Whether a link or meta tag may be of use: it has part of such a word, or what may stand for one."""
+    if not may_hint(page, i, end):
+        return False
     last = 0
     for k in range(i, end):
         last = (last << 8 | page[k] | 32) & 0xFFFFFFFF
@@ -216,11 +238,12 @@ def hints(page, i, end):
 
 @compiled
 def tags_of(page, tags, stack):
-    """The tags of a page, a row of TAGS each: sort, name, flags, first byte, byte behind. How many, or -1 if in doubt.
+    """The tags of a page, a row of TAGS each: sort, name, flags, first byte, byte behind. How many, or -1 if in doubt, or FULL.
 
-    What svg and math elements hold is left out, as are tags in raw text. LINK and META are set on what hints at a use only.
+    What svg and math elements hold is left out, as are tags in raw text, and up to the first figure or picture what
+    matters only in one. LINK and META are set on what hints at a use only.
     """
-    i, count, end = 0, 0, len(page)
+    i, count, end, in_part = 0, 0, len(page), False
     while True:
         sort, name, first, i, closed = next_tag(page, i, end, False)
         flags = flags_of(name)
@@ -230,7 +253,10 @@ def tags_of(page, tags, stack):
             flags &= ~(LINK | META)
         if sort == START and flags & FOREIGN:
             i = i if closed else past_foreign(page, i, end, name, stack)
-        else:
+        elif in_part or flags & OF_ITSELF:
+            if count == len(tags):
+                return FULL
+            in_part |= flags & (FIGURE | PICTURE) != 0
             tags[count, 0], tags[count, 1], tags[count, 2], tags[count, 3], tags[count, 4] = sort, name, flags, first, i
             count += 1
         if sort == START and flags & RAW:
