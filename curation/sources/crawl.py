@@ -156,18 +156,18 @@ def _placed(archive: Archive, uri: str, holdings: Holdings, shelf: Shelf) -> Ite
     """What is on the shelf, with the place of each picture that the archive holds; before it what must be copied."""
     met: dict[int, dict[str, Any] | int | None] = {}
     for item in shelf:
-        found = [(which, place) for which, url in enumerate(item.urls) if (place := holdings.find(url.url)) is not None]
-        for _, place in found:
-            if place in met:
-                continue
-            record = _record_at(archive, place, IMAGE_BYTES)
-            met[place] = None
-            if record and image_extension(record.body):
-                pointer = range_of(archive, uri, record)
-                met[place] = pointer or place
-                yield from () if pointer else (_Copy(place, record.body),)
-        which, place = next(((which, met[place]) for which, place in found if met[place] is not None), (0, None))
-        yield _Placed(item, which, place)
+        placed = _Placed(item, 0, None)
+        for which, url in enumerate(item.urls):
+            place = holdings.find(url.url)
+            if place is not None and place not in met:
+                record = _record_at(archive, place, IMAGE_BYTES)
+                is_picture = record is not None and image_extension(record.body) is not None
+                met[place] = (range_of(archive, uri, record) or place) if is_picture else None
+                yield from (_Copy(place, record.body),) if met[place] == place else ()
+            if met.get(place) is not None:
+                placed = _Placed(item, which, met[place])
+                break
+        yield placed
 
 
 def _record_at(archive: Archive, offset: int, limit: int) -> Record | None:

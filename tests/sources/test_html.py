@@ -8,13 +8,16 @@ from hypothesis import strategies as st
 
 from curation.errors import BadItemError
 from curation.sources.charset import decode
-from curation.sources.html import CLIMB, DEPTH, absolute_url, normal_url, read_page
+from curation.sources.html import CLIMB, DEPTH, read_page
+from curation.sources.http import Said
+from curation.sources.urls import Base, absolute_url, base_of, joined, normal_url
 
 PAGE = "http://a.org/dir/page.html"
 
 
 def texts(html: str) -> list[tuple[str | None, list[tuple[str, str]]]]:
-    return [tuple(picture) for picture in read_page(html.encode(), PAGE, None).pictures]
+    pictures = read_page(html.encode(), PAGE).pictures
+    return [(picture.urls[0].url if picture.urls else None, picture.texts) for picture in pictures]
 
 
 @pytest.mark.parametrize(
@@ -95,11 +98,11 @@ def test_long_pages_are_not_deep(html: str) -> None:
 def test_base_and_license() -> None:
     html = """<head><base href="/b/"></head><a rel="nofollow license" href="terms.html">t</a>
     <link rel=license href="//creativecommons.org/licenses/by-sa/4.0/"><img src=a alt=x>"""
-    page = read_page(html.encode(), PAGE, None)
+    page = read_page(html.encode(), PAGE)
     assert (page.base, page.license) == ("http://a.org/b/", "http://creativecommons.org/licenses/by-sa/4.0/")
-    page = read_page(b"<base target=_top><a rel=license href=t.html>t</a>", PAGE, None)
+    page = read_page(b"<base target=_top><a rel=license href=t.html>t</a><img alt=x>", PAGE)
     assert (page.base, page.license) == (PAGE, "http://a.org/dir/t.html")
-    assert read_page(b"<a href=x>no licence</a>", PAGE, None).license is None
+    assert read_page(b"<a href=x>no licence</a><img alt=x>", PAGE).license is None
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,7 @@ def test_base_and_license() -> None:
 )
 def test_absolute_urls(src: str | None, url: str) -> None:
     try:
-        assert absolute_url(PAGE, src) == url
+        assert absolute_url(base_of(PAGE), src) == url
     except BadItemError as error:
         assert error.code == url
 
@@ -143,12 +146,12 @@ def test_absolute_urls(src: str | None, url: str) -> None:
 @given(st.text(max_size=30))
 def test_urls_are_stable_ascii_or_refused(src: str) -> None:
     try:
-        url = absolute_url(PAGE, src)
+        url = absolute_url(base_of(PAGE), src)
     except BadItemError as error:
         assert error.code in ("no_url", "data_url", "bad_url")
     else:
         assert url.startswith("http") and url.isascii() and " " not in url and "#" not in url
-        assert normal_url(url) == url == absolute_url("http://elsewhere.org/", url)
+        assert normal_url(url) == url == absolute_url(base_of("http://elsewhere.org/"), url)
 
 
 TRUTH = {
@@ -199,4 +202,4 @@ def test_a_page_that_was_cut_within_a_character() -> None:
 @given(st.binary(max_size=60), st.none() | st.sampled_from(["utf-8", "shift_jis", "utf-16", "big5", "iso-2022-jp"]))
 def test_any_bytes_become_valid_text(body: bytes, header: str | None) -> None:
     decode(body, header).encode()
-    read_page(body, PAGE, header)
+    read_page(body, PAGE, Said(header))
