@@ -131,7 +131,10 @@ def _pages(path: Path):
 def compared(path: Path, sides: dict[str, Callable], rounds: int, types: WarcRecordType) -> dict:
     """Rates in MB/s of the sides and of the limit on one file, and ratios of `ours` to the others."""
     size = limit(path, types)
-    seconds = measured({**{name: lambda side=side: side(path) for name, side in sides.items()}, "limit": lambda: limit(path, types)}, rounds)
+    seconds = measured(
+        {**{name: lambda side=side: side(path) for name, side in sides.items()}, "limit": lambda: limit(path, types)},
+        rounds,
+    )
     rates = {name: round(size / 1e6 / statistics.median(values), 1) for name, values in seconds.items()}
     by_round = [peer / mine for mine, peer in zip(seconds["ours"], seconds["peer"], strict=True)]
     return {

@@ -44,7 +44,9 @@ def candidates(node: LexborNode, attributes: dict[str, str | None], has_sources:
     late = _ranked([(name, attributes.get(name)) for name in LAZY_SETS])
     of_picture = _ranked([("picture", source.get(name)) for source in sources for name in SETS])
     single = [Candidate(attributes[name], name) for name in LAZY if attributes.get(name)]
-    sets = sorted([*late, *of_picture] if late or single else [*own, *of_picture], key=lambda found: found[0], reverse=True)
+    sets = sorted(
+        [*late, *of_picture] if late or single else [*own, *of_picture], key=lambda found: found[0], reverse=True
+    )
     best = [candidate for _, candidate in sets] + single
     rest = [candidate for _, candidate in own] if late or single else []
     return [candidate for candidate in best + rest + plain if not TEMPLATE.search(candidate.url)] or plain

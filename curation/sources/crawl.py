@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from curation.errors import BadItemError
-from curation.sources import arc, wat, warc
+from curation.sources import arc, warc, wat
 from curation.sources.archive import ARC, Archive, open_archive
 from curation.sources.found import (
     IMAGE_BYTES,

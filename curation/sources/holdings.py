@@ -42,7 +42,9 @@ class Holdings:
             if target is not None and target != url:
                 self.leads.setdefault(url, target)
         elif record.type == "revisit":
-            self.revisits.append(Revisit(record.offset, record.url, record.kind, record.refers and target, record.digest))
+            self.revisits.append(
+                Revisit(record.offset, record.url, record.kind, record.refers and target, record.digest)
+            )
         elif record.status in (None, 200) and not record.cut:
             self._hold(record, url)
 
@@ -81,7 +83,7 @@ def range_of(archive: Archive, uri: str, record: Record) -> dict[str, Any] | Non
     if archive.gzipped or archive.is_copy:
         return None
     archive.file.seek(record.offset)
-    start = archive.file.read(HEAD_BYTES).find(record.body[:HEAD_BYTES // 2])
+    start = archive.file.read(HEAD_BYTES).find(record.body[: HEAD_BYTES // 2])
     if start < 0:
         return None
     archive.file.seek(record.offset + start)

@@ -9,19 +9,19 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from curation.errors import BadItemError
 from curation.sources.candidates import Candidate, candidates
 from curation.sources.charset import utf8
-from curation.sources.essence import essence
 from curation.sources.found import license_group
 from curation.sources.http import Said
 from curation.sources.opt_out import TDM, opt_out
 from curation.sources.urls import joined
 
 CLIMB = 64  # assumption: a picture lies no deeper in its figure; bounds the time on hostile nesting
-CAPTIONS = 10_000  # assumption: no page made for people has more figures
+CAPTION_NODES = 100_000  # assumption: no page made for people has more in its figcaptions; nested ones take the square
 BLOCK = re.compile(r"p|div|br|hr|pre|section|blockquote|[uod]l|li|d[dt]|table|t[dhr]|h[1-6]")
 UNSEEN = ("script", "style", "template", "noscript")
 DEPTH = 512  # where Chrome's parser stops nesting; HTML5 parsing takes time in tags x depth
@@ -42,6 +42,9 @@ LICENSES = ", ".join(
 CREATIVE_COMMONS = re.compile(r"https?://(?:www\.)?creativecommons\.org/((?:licenses|publicdomain)/[a-z][^?#]*)", re.I)
 TEXTS = ("alt", "title", "aria-label")
 NOTHING = Said()
+ROWS = 16384  # more than the tags of nearly all pages; room that is taken is only that which is used
+OPEN_ELEMENTS = 256  # assumption: what is nested deeper within one figure is left to the parser
+START = b"<!doctype html>"
 
 
 class Picture(NamedTuple):
@@ -77,13 +80,36 @@ def read_page(body: bytes, url: str, said: Said = NOTHING, *, whole: bool = Fals
     if parts.count(b"<") > MANY_TAGS and is_deep(parts):
         raise BadItemError("too_deep", f"elements nested more than {DEPTH} deep")
     tree = LexborHTMLParser(parts)
-    base = tree.css_first("base[href]")
-    where = joined(url, base.attributes["href"] or "") if base else url
     pictures = _pictures(tree)
     if not pictures:
-        return Page(where, None, None, None, [])
+        return Page(url, None, None, None, [])
+    base = tree.css_first("base[href]")
+    where = joined(url, base.attributes["href"] or "") if base else url
     language, terms = _said(tree, said)
     return Page(where, _license(tree, where), language, terms, pictures)
+
+
+def essence(page: bytes) -> bytes | None:
+    """The parts of a UTF-8 page that are parsed as the page would be, as one short page; b"" where it shows no image.
+
+    The images, licence links, html, base and meta elements of the result are those of the page, in the order of its
+    text, in the same figures and pictures. Null where that is in doubt and the whole page must be parsed.
+    """
+    from curation.sources.parts_kernel import parts_of  # imports numba
+    from curation.sources.tags_kernel import FULL, tags_of
+
+    data, stack = np.frombuffer(page, np.uint8), np.empty((OPEN_ELEMENTS, 2), np.int64)
+    tags = np.empty((ROWS, 5), np.int64)
+    count = tags_of(data, tags, np.empty(OPEN_ELEMENTS, np.int64))
+    if count == FULL:
+        tags = np.empty((page.count(b"<"), 5), np.int64)
+        count = tags_of(data, tags, np.empty(OPEN_ELEMENTS, np.int64))
+    spans = np.empty((max(count, 0), 2), np.int64)
+    found = parts_of(tags, count, stack, spans) if count >= 0 else -1
+    if found <= 0:
+        return None if found else b""
+    parts = [page[first:behind] for first, behind in spans[:found].tolist()]
+    return b"".join((START, *parts))
 
 
 def is_deep(page: bytes) -> bool:
@@ -109,7 +135,9 @@ def _pictures(tree: LexborHTMLParser) -> list[Picture]:
     pictures = []
     for node in tree.tags("img"):
         attributes = node.attributes
-        texts = [(name.replace("-", "_"), text) for name in TEXTS if (text := attributes.get(name)) and not text.isspace()]
+        texts = [
+            (name.replace("-", "_"), text) for name in TEXTS if (text := attributes.get(name)) and not text.isspace()
+        ]
         caption = _figcaption(node, captions) if captions else None
         if caption:
             texts.append(("figcaption", caption))
@@ -121,14 +149,15 @@ def _pictures(tree: LexborHTMLParser) -> list[Picture]:
 def _captions(tree: LexborHTMLParser) -> dict[int, str]:
     """The caption of every figure that has one: the first figcaption whose nearest figure it is."""
     captions: dict[int, str] = {}
-    for node in tree.tags("figcaption")[:CAPTIONS]:
+    left = CAPTION_NODES
+    for node in tree.tags("figcaption"):
         figure = node.parent
         for _ in range(CLIMB):
             if figure is None or figure.tag == "figure":
                 break
             figure = figure.parent
         if figure is not None and figure.tag == "figure" and figure.mem_id not in captions:
-            captions[figure.mem_id] = _text(node)
+            captions[figure.mem_id], left = _text(node, left)
     return captions
 
 
@@ -143,16 +172,28 @@ def _figcaption(node: LexborNode, captions: dict[int, str]) -> str | None:
     return None
 
 
-def _text(node: LexborNode) -> str:
-    """What is to be read in an element: blocks are set apart by blanks, blanks are collapsed."""
+def _text(node: LexborNode, left: int) -> tuple[str, int]:
+    """What is to be read in an element, blocks set apart by blanks, blanks collapsed; and how many nodes of LEFT are left.
+
+    Raises BadItemError `too_deep` where there are more.
+    """
     parts = []
     for part in node.traverse(include_text=True):
+        left -= 1
+        if left < 0:
+            raise BadItemError(
+                "too_deep", f"figcaptions of more than {CAPTION_NODES} nodes, each counted in all around it"
+            )
         before = part.prev
-        if BLOCK.fullmatch(part.tag) or (before is not None and BLOCK.fullmatch(before.tag)):
+        if _is_block(part) or (before is not None and _is_block(before)):
             parts.append(" ")
         if part.tag == "-text" and part.parent.tag not in UNSEEN:
             parts.append(part.text_content or "")
-    return " ".join("".join(parts).split())
+    return " ".join("".join(parts).split()), left
+
+
+def _is_block(node: LexborNode) -> bool:
+    return BLOCK.fullmatch(node.tag or "") is not None  # doctypes and the like have no tag
 
 
 def _said(tree: LexborHTMLParser, said: Said) -> tuple[str | None, str | None]:

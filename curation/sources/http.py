@@ -6,7 +6,6 @@ Crawlers often store a body decoded but keep the header that says otherwise, so 
 import io
 import re
 import zlib
-
 from typing import NamedTuple
 
 from fastwarc.stream_io import BrotliReader, ZstdReader

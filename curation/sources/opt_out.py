@@ -7,7 +7,12 @@ from collections.abc import Iterable
 TERMS = frozenset(("noai", "noimageai", "noindex", "noimageindex", "noml"))
 TDM = "tdm-reservation"  # TDM Reservation Protocol (W3C community group), 4: "1" reserves the rights
 AGENT = re.compile(r"\s*([^\s,:]+)\s*:\s*(.*)", re.DOTALL)
-VALUED = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")  # terms with a colon of their own
+VALUED = (
+    "unavailable_after",
+    "max-snippet",
+    "max-image-preview",
+    "max-video-preview",
+)  # terms with a colon of their own
 
 
 def opt_out(robots: Iterable[str | None], reservations: Iterable[str | None] = ()) -> str | None:

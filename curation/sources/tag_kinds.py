@@ -27,7 +27,9 @@ TEXTUAL = 262144  # in foreign content, may hold HTML
 LAST = 524288  # nothing after it is a tag
 UNSURE = 1048576  # without a body, or another element to parsers than it says
 META = 2097152  # may say who may use the page, or its language
-OF_ITSELF = PICTURE_OF_IT | PAGE | META | LINK | FIGURE | PICTURE | TEMPLATE | FIGCAPTION | SOURCE | HOLDER  # outside any part
+OF_ITSELF = (
+    PICTURE_OF_IT | PAGE | META | LINK | FIGURE | PICTURE | TEMPLATE | FIGCAPTION | SOURCE | HOLDER
+)  # outside any part
 
 NAMES = {
     PICTURE_OF_IT: "img",

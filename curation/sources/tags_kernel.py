@@ -5,19 +5,15 @@ decides where tags are text; where that is in doubt it says so.
 """
 
 from curation.methods.compiled import compiled
-from curation.sources.tag_kinds import (
-    BLANK, BYTES, EQUALS, FACTOR, FIGURE, FLAGS, FOREIGN, GREATER, HTML_ONLY, KEYS, LAST, LINK, META, OF_ITSELF,
-    PICTURE, RAW, SLASH, SLOTS, TEXTUAL, UNSURE, number_of,
-)  # fmt: skip
+from curation.sources import tag_kinds as kinds
+from curation.sources.tag_kinds import number_of
 
 LT, GT, LEAN, BANG, ASK, DASH, QUOTE, APOSTROPHE, AND, HASH = map(ord, "<>/!?-\"'&#")
-LOW_B, LOW_C, LOW_D, LOW_E, LOW_I, LOW_L, LOW_M, LOW_O, LOW_T = map(ord, "bcdeilmot")
 SCRIPT, MATH = number_of("script"), number_of("math")
 FULL = -2  # there are more tags than rows
 END, START, CLOSE = 0, 1, 2  # of the page, of an element, of an element's content
 # Parts of licen[cs]e, creativecommons, robots, tdm-reservation and content-language.
 HINTS = tuple(int.from_bytes(hint, "big") for hint in (b"icen", b"mmon", b"obot", b"tdm-", b"nt-l"))
-BLOCK = 32
 
 
 @compiled
@@ -29,11 +25,11 @@ def is_letter(byte):
 @compiled
 def flags_of(name):
     """The flags of `tag_kinds` for the number of a name; 0 for names that are not there."""
-    slot = name & SLOTS - 1
-    while KEYS[slot] != 0:
-        if KEYS[slot] == name:
-            return FLAGS[slot]
-        slot = slot + 1 & SLOTS - 1
+    slot = name & kinds.SLOTS - 1
+    while kinds.KEYS[slot] != 0:
+        if kinds.KEYS[slot] == name:
+            return kinds.FLAGS[slot]
+        slot = slot + 1 & kinds.SLOTS - 1
     return 0
 
 
@@ -43,9 +39,9 @@ def name_at(page, i, end):
     name = 1
     while i < end:
         byte = page[i]
-        if BYTES[byte] & (BLANK | SLASH | GREATER):
+        if kinds.BYTES[byte] & (kinds.BLANK | kinds.SLASH | kinds.GREATER):
             break
-        name = name * FACTOR + (byte + 32 if 65 <= byte <= 90 else byte)
+        name = name * kinds.FACTOR + (byte + 32 if 65 <= byte <= 90 else byte)
         i += 1
     return name, i
 
@@ -54,20 +50,20 @@ def name_at(page, i, end):
 def close_of_tag(page, i, end):
     """The byte behind the tag whose name ends at i, and whether it closes itself; (-1, False) where it does not end."""
     while True:
-        while i < end and BYTES[page[i]] & (BLANK | SLASH):
+        while i < end and kinds.BYTES[page[i]] & (kinds.BLANK | kinds.SLASH):
             i += 1
         if i >= end:
             return -1, False
         if page[i] == GT:
-            return i + 1, BYTES[page[i - 1]] & SLASH != 0
+            return i + 1, kinds.BYTES[page[i - 1]] & kinds.SLASH != 0
         i += 1  # a first "=" is part of the attribute's name
-        while i < end and BYTES[page[i]] == 0:
+        while i < end and kinds.BYTES[page[i]] == 0:
             i += 1
-        while i < end and BYTES[page[i]] & BLANK:
+        while i < end and kinds.BYTES[page[i]] & kinds.BLANK:
             i += 1
         if i >= end:
             return -1, False
-        if not BYTES[page[i]] & EQUALS:
+        if not kinds.BYTES[page[i]] & kinds.EQUALS:
             continue
         i = close_of_value(page, i + 1, end)
         if i < 0 or i >= end:
@@ -79,13 +75,13 @@ def close_of_tag(page, i, end):
 @compiled
 def close_of_value(page, i, end):
     """The byte behind the attribute value that comes after i; -1 where it does not end."""
-    while i < end and BYTES[page[i]] & BLANK:
+    while i < end and kinds.BYTES[page[i]] & kinds.BLANK:
         i += 1
     if i >= end:
         return -1
     mark = page[i]
     if mark not in (QUOTE, APOSTROPHE):
-        while i < end and not BYTES[page[i]] & (BLANK | GREATER):
+        while i < end and not kinds.BYTES[page[i]] & (kinds.BLANK | kinds.GREATER):
             i += 1
         return i
     i += 1
@@ -186,7 +182,7 @@ def past_foreign(page, i, end, root, stack):
     while True:
         sort, name, first, i, closed = next_tag(page, i, end, True)
         flags = flags_of(name)
-        if sort == END or flags & HTML_ONLY or (root == MATH and flags & RAW):
+        if sort == END or flags & kinds.HTML_ONLY or (root == MATH and flags & kinds.RAW):
             return -1
         if sort == CLOSE:
             if stack[depth - 1] != name:
@@ -194,7 +190,11 @@ def past_foreign(page, i, end, root, stack):
             depth -= 1
             if depth == 0:
                 return i
-        elif flags_of(stack[depth - 1]) & TEXTUAL or depth == len(stack) or (flags & LINK and hints(page, first, i)):
+        elif (
+            flags_of(stack[depth - 1]) & kinds.TEXTUAL
+            or depth == len(stack)
+            or (flags & kinds.LINK and hints(page, first, i))
+        ):
             return -1
         elif not closed:
             stack[depth] = name
@@ -202,32 +202,8 @@ def past_foreign(page, i, end, root, stack):
 
 
 @compiled
-def may_hint(page, i, end):
-    """Whether the bytes may hold one of HINTS, by two or three letters of each: false is sure, as for most links."""
-    while i < end and i + BLOCK + 2 <= len(page):
-        block = page[i : i + BLOCK + 2]  # its indices need no check for negative ones, which would not be vectors
-        hit = False
-        for k in range(BLOCK):
-            one, two, three = block[k] | 32, block[k + 1] | 32, block[k + 2] | 32
-            hit |= (
-                ((one == LOW_I) & (two == LOW_C) & (three == LOW_E))
-                | ((one == LOW_M) & (two == LOW_M))
-                | ((one == LOW_O) & (two == LOW_B) & (three == LOW_O))
-                | ((one == LOW_D) & (two == LOW_M) & (three == DASH))
-                | ((one == LOW_T) & (two == DASH) & (three == LOW_L))
-                | ((one == AND) & (two == HASH))
-            )
-        if hit:
-            return True
-        i += BLOCK
-    return i < end
-
-
-@compiled
 def hints(page, i, end):
     """Whether a link or meta tag may be of use: it has part of such a word, or what may stand for one."""
-    if not may_hint(page, i, end):
-        return False
     last = 0
     for k in range(i, end):
         last = (last << 8 | page[k] | 32) & 0xFFFFFFFF
@@ -238,7 +214,7 @@ def hints(page, i, end):
 
 @compiled
 def tags_of(page, tags, stack):
-    """The tags of a page, a row of TAGS each: sort, name, flags, first byte, byte behind. How many, or -1 if in doubt, or FULL.
+    """How many tags a page has, -1 if in doubt, or FULL; a row of TAGS each: sort, name, flags, first byte, byte behind.
 
     What svg and math elements hold is left out, as are tags in raw text, and up to the first figure or picture what
     matters only in one. LINK and META are set on what hints at a use only.
@@ -247,19 +223,19 @@ def tags_of(page, tags, stack):
     while True:
         sort, name, first, i, closed = next_tag(page, i, end, False)
         flags = flags_of(name)
-        if sort == END or flags & LAST:
+        if sort == END or (sort == START and flags & kinds.LAST):
             return count
-        if sort == START and flags & (LINK | META) and not hints(page, first, i):
-            flags &= ~(LINK | META)
-        if sort == START and flags & FOREIGN:
+        if sort == START and flags & (kinds.LINK | kinds.META) and not hints(page, first, i):
+            flags &= ~(kinds.LINK | kinds.META)
+        if sort == START and flags & kinds.FOREIGN:
             i = i if closed else past_foreign(page, i, end, name, stack)
-        elif in_part or flags & OF_ITSELF:
+        elif in_part or flags & kinds.OF_ITSELF:
             if count == len(tags):
                 return FULL
-            in_part |= flags & (FIGURE | PICTURE) != 0
+            in_part |= flags & (kinds.FIGURE | kinds.PICTURE) != 0
             tags[count, 0], tags[count, 1], tags[count, 2], tags[count, 3], tags[count, 4] = sort, name, flags, first, i
             count += 1
-        if sort == START and flags & RAW:
+        if sort == START and flags & kinds.RAW:
             i = close_of_raw(page, i, end, name)
-        if i < 0 or flags & UNSURE:
+        if i < 0 or flags & kinds.UNSURE:
             return -1

@@ -5,19 +5,20 @@ That is exact where the JSON is valid: a quote within a string is escaped, so wh
 object. Where as many images are not found that way as there are, all of it is decoded.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
+import msgspec
 import numpy as np
-import orjson
 from fastwarc.warc import WarcRecord
 
 from curation.errors import BadItemError
 from curation.sources.archive import WARC, Archive
-from curation.sources.found import CAPTION_CHARS, Found, Reject
+from curation.sources.found import Found, Reject, Several, is_plain
 from curation.sources.html import chosen_license
 from curation.sources.opt_out import TDM, opt_out
 from curation.sources.shown import Facts, facts_of, good_texts, pair, too_many
@@ -27,14 +28,32 @@ from curation.sources.warc import Fault, walk
 STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 LINK = re.compile(rb"\{(?:%b:%b,?)*+\}" % (STRING, STRING), re.DOTALL)
 LINK_START = b'{"path":"'
-HEAD, LINKS, HEADERS = b'"HTML-Metadata":{"Head":', b',"Links":[', b'"Headers":{'
-SAYING = re.compile(rb'"(?:content-language|x-robots-tag|tdm-reservation)":', re.IGNORECASE)
+LINKS, LINKS_END = b'"Links":[', b'"}]'
+LISTS = 8  # assumption: no layout has more lists of objects behind the links
 LICENSES = (b'"rel":"license', b"creativecommons.org/")
 FIRST = 20  # records that decide whether a file is a WAT
 META_SORTS = {  # what a meta element says by its name or http-equiv; Common Crawl gives the html element's as one
     **dict.fromkeys(("html@/lang", "html@/xml:lang"), "lang"),
     **{name: name for name in ("content-language", "robots", TDM)},
 }
+# What is decoded of a record besides its images; all else is skipped, which is several times as fast.
+META = TypedDict("META", {"name": Any, "content": Any, "http-equiv": Any}, total=False)
+
+
+class HEAD(TypedDict, total=False):
+    Metas: list[META]
+    Base: Any
+
+
+class HTML(TypedDict, total=False):
+    Head: HEAD
+
+
+RESPONSE = TypedDict("RESPONSE", {"HTML-Metadata": HTML, "Headers": dict[str, Any]}, total=False)
+PAYLOAD = TypedDict("PAYLOAD", {"HTTP-Response-Metadata": RESPONSE}, total=False)
+ENVELOPE = TypedDict("ENVELOPE", {"Payload-Metadata": PAYLOAD})
+RECORD = msgspec.json.Decoder(TypedDict("RECORD", {"Envelope": ENVELOPE}))
+TEXTS = msgspec.json.Decoder(list[str])
 EMPTY = 2  # bytes of a JSON list without items
 
 
@@ -60,7 +79,7 @@ def is_wat(archive: Archive) -> bool:
     return False
 
 
-def rows(archive: Archive, record_bytes: int, images: int) -> Iterator[list[Found | Reject]]:
+def rows(archive: Archive, record_bytes: int, images: int) -> Iterator[list[Several | Found | Reject]]:
     """The pairs and rejects of each page in order, and of whatever cannot be read.
 
     Of a record longer than RECORD_BYTES nothing is read, of a page with more than IMAGES the first. Faults: those of
@@ -100,31 +119,41 @@ def _read(warc: WarcRecord, limit: int, scratch: Scratch) -> Links | Fault | Non
         return Fault(warc.stream_pos, "truncated_record", f"wanted {warc.content_length} bytes, found {len(body)}")
     if b'"HTML-Metadata"' not in body:
         return None
-    images, licensed = scratch.cut(body)
-    if images is not None and len(images) == EMPTY:
-        return None
     url = (warc.headers.get("WARC-Target-URI") or "").strip("<> ")
     try:
-        page = images and _cut(warc.stream_pos, url, body, orjson.loads(images), licensed)
-        return page or _decoded(warc.stream_pos, url, body)
-    except ValueError:
-        return _decoded(warc.stream_pos, url, body)
+        return _links(warc.stream_pos, url, body, scratch)
     except BadItemError as error:
         return Fault(warc.stream_pos, error.code, f"{url}: {error.detail}")
 
 
-def _cut(offset: int, url: str, body: bytes, texts: list[str], licensed: bool) -> Links | None:
-    """The page from parts of the JSON; null where it is laid out in another way, ValueError where it is not valid."""
-    start = body.find(HEAD)
-    links = body.find(LINKS, start)
-    if start < 0 or links < 0:
+def _links(offset: int, url: str, body: bytes, scratch: Scratch) -> Links | None:
+    """The page of a record, null for one without images that have texts. Raises BadItemError `bad_json`."""
+    images, licensed = scratch.cut(body)
+    if images is not None and len(images) == EMPTY:
         return None
-    head, headers = orjson.loads(body[start + len(HEAD) : links]), {}
-    before = body[:start]
-    if SAYING.search(before):
-        headers = orjson.loads(before[before.index(HEADERS) + len(HEADERS) - 1 : start - 1])
-    licenses = [orjson.loads(link) for link in _license_links(body)] if licensed else []
-    return _page(offset, url, (head, headers, licenses), zip(texts[::3], texts[1::3], texts[2::3]))
+    with contextlib.suppress(ValueError, msgspec.DecodeError):
+        if images is not None:
+            texts = TEXTS.decode(images)
+            licenses = [msgspec.json.decode(link) for link in _license_links(body)] if licensed else []
+            return _page(offset, url, _without_links(body), licenses, zip(texts[::3], texts[1::3], texts[2::3]))
+    try:
+        record = json.loads(body.decode("utf-8", "replace"))
+        links = [link for link in _html(record).get("Links") or [] if isinstance(link, dict)]
+        images = [_texts(link) for link in links if link.get("path") == "IMG@/src"]
+        others = [link for link in links if link.get("path") != "IMG@/src"]
+        return _page(offset, url, record, others, [image for image in images if image[1] or image[2]])
+    except (ValueError, RecursionError, LookupError, AttributeError, TypeError) as error:
+        raise BadItemError("bad_json", f"{type(error).__name__}: {error}") from error
+
+
+def _without_links(body: bytes) -> dict[str, Any]:
+    """What RECORD has of the JSON, whose links are not looked at; ValueError where they are not found."""
+    start, end = body.index(LINKS) + len(LINKS), len(body)
+    for _ in range(LISTS):
+        end = body.rindex(LINKS_END, start, end)
+        with contextlib.suppress(msgspec.DecodeError):  # where another list ends, the rest is out of balance
+            return RECORD.decode(body[:start] + body[end + len(LINKS_END) - 1 :])
+    raise ValueError("no list of links")
 
 
 def _license_links(body: bytes) -> list[bytes]:
@@ -139,32 +168,23 @@ def _license_links(body: bytes) -> list[bytes]:
     return [link[0] for link in found if link]
 
 
-def _decoded(offset: int, url: str, body: bytes) -> Links:
-    """The page from all of its JSON. Raises BadItemError `bad_json`."""
-    text = body.decode("utf-8", "replace")
-    try:
-        try:
-            record = orjson.loads(text)
-        except ValueError:  # stricter than most writers
-            record = json.loads(text)
-        response = record["Envelope"]["Payload-Metadata"].get("HTTP-Response-Metadata") or {}
-        html = response.get("HTML-Metadata") or {}
-        links = [link for link in html.get("Links") or [] if isinstance(link, dict)]
-        head, headers = html.get("Head") or {}, response.get("Headers") or {}
-    except (ValueError, RecursionError, LookupError, AttributeError, TypeError) as error:
-        raise BadItemError("bad_json", f"{type(error).__name__}: {error}") from error
-    images = [_texts(link) for link in links if link.get("path") == "IMG@/src"]
-    images = [image for image in images if image[1] or image[2]]
-    return _page(offset, url, (head, headers, [link for link in links if link.get("path") != "IMG@/src"]), images)
-
-
 def _texts(link: dict[str, Any]) -> tuple[str, str, str]:
     src, alt, title = (link.get(name) for name in ("url", "alt", "title"))
     return tuple(text if isinstance(text, str) else "" for text in (src, alt, title))
 
 
-def _page(offset: int, url: str, said: tuple[dict, dict, list[dict]], images: Iterable[tuple[str, str, str]]) -> Links:
-    head, headers, links = said
+def _response(record: dict[str, Any]) -> dict[str, Any]:
+    return record["Envelope"]["Payload-Metadata"].get("HTTP-Response-Metadata") or {}
+
+
+def _html(record: dict[str, Any]) -> dict[str, Any]:
+    return _response(record).get("HTML-Metadata") or {}
+
+
+def _page(
+    offset: int, url: str, record: dict[str, Any], links: list[dict], images: Iterable[tuple[str, str, str]]
+) -> Links:
+    head, headers = _html(record).get("Head") or {}, _response(record).get("Headers") or {}
     base = head.get("Base")
     where = joined(url, base) if isinstance(base, str) else url
     language, terms = _said(head, {name.lower(): value for name, value in headers.items()})
@@ -173,38 +193,37 @@ def _page(offset: int, url: str, said: tuple[dict, dict, list[dict]], images: It
     return Links(offset, where, facts_of(url, license, language, terms), images)
 
 
-def _rows(page: Links, limit: int) -> list[Found | Reject]:
-    base, facts, made = base_of(page.base), page.facts, []
-    document, license, group, extra = facts
+def _rows(page: Links, limit: int) -> list[Several | Found | Reject]:
+    base, facts, odd = base_of(page.base), page.facts, []
+    urls, captions, kinds = [], [], []
     number = -1
     for src, alt, title in page.images:
-        is_plain = not title and alt[0].isalpha() and len(alt) <= CAPTION_CHARS and "\0" not in alt  # nearly all are
-        texts = [] if is_plain else _seen(alt, title)
-        number += is_plain or bool(texts)
-        if number >= limit or not (is_plain or texts):
+        plain = is_plain(alt) and (not title or is_plain(title))  # nearly all of them
+        texts = () if plain else [(kind, text) for kind, text in (("alt", alt), ("title", title)) if text.strip()]
+        number += plain or bool(texts)
+        if number >= limit or not (plain or texts):
             continue
         try:
             url = absolute_url(base, src)
-            if is_plain:
-                made.append(Found(url, alt, "alt", document, url, None, license, group, None, None, extra))
-            else:
-                made += [pair(facts, url, *text, None) for text in good_texts(texts)]
+            odd += [pair(facts, url, *text, None) for text in good_texts(texts)] if texts else ()
         except BadItemError as error:
-            made.append(Reject(f"{page.offset}#{number}", error.code, error.detail))
+            odd.append(Reject(f"{page.offset}#{number}", error.code, error.detail))
+            continue
+        if plain:
+            urls += (url, url) if title else (url,)
+            captions += (alt, title) if title else (alt,)
+            kinds += ("alt", "title") if title else ("alt",)
     if number >= limit:
-        made.append(too_many(page.offset, facts, number + 1, limit))
-    return made
-
-
-def _seen(alt: str, title: str) -> list[tuple[str, str]]:
-    return [(kind, text) for kind, text in (("alt", alt), ("title", title)) if text and not text.isspace()]
+        odd.append(too_many(page.offset, facts, number + 1, limit))
+    return [Several(urls, captions, kinds, *facts), *odd] if urls else odd
 
 
 def _said(head: dict[str, Any], headers: dict[str, Any]) -> tuple[str | None, str | None]:
     """Language and opt-out terms, as `html` finds them on the page itself."""
     found: dict[str, list[str]] = {"lang": [], "content-language": [], "robots": [], TDM: []}
     for meta in head.get("Metas") or ():
-        sort = META_SORTS.get(_lower(meta, "name") or _lower(meta, "http-equiv"))
+        name = (meta.get("name") or meta.get("http-equiv")) if isinstance(meta, dict) else None
+        sort = META_SORTS.get(name.strip().lower()) if isinstance(name, str) else None
         if sort:
             found[sort].append(str(meta.get("content") or ""))
     languages = found["lang"] + found["content-language"] + _several(headers.get("content-language"))[:1]
@@ -212,11 +231,6 @@ def _said(head: dict[str, Any], headers: dict[str, Any]) -> tuple[str | None, st
     reservations = found[TDM] + _several(headers.get(TDM))
     language = next((text.strip() for text in languages if text.strip()), None)
     return language, opt_out(robots, reservations) if robots or reservations else None
-
-
-def _lower(meta: Any, name: str) -> str:
-    value = meta.get(name) if isinstance(meta, dict) else None
-    return value.strip().lower() if isinstance(value, str) else ""
 
 
 def _several(value: Any) -> list[str]:

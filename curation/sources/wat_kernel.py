@@ -93,7 +93,7 @@ def looked_at(body, i, end, spans, out, size):
     if body[i] != G:
         return size, is_text(body, i - 8, end, b'"rel":"license') or is_text(body, i - 10, end, b"creativecommons.org/")
     if not is_text(body, i - 2, end, b'IMG@/src"'):
-        return size, False
+        return (-1 if is_text(body, i - 2, end, b"IMG@\\") else size), False
     if not is_text(body, i - 11, end, b'{"path":"') or not fields_of(body, i + 7, end, spans):
         return -1, False
     if spans[1, 0] == spans[1, 1] and spans[2, 0] == spans[2, 1]:

@@ -160,7 +160,10 @@ def test_quirks_raise_nothing_and_say_what_is_wrong(data: Path, rows: Callable, 
     assert len(paths) == 23
     assert sum(".arc" in path.suffixes for path in paths) == 5
     # The last record of the ARC is twelve bytes short of what it says.
-    assert errors == {"warcio-example-trunc.warc": ["bad_record"], "warcio-example-space-in-url.arc": ["truncated_record"]}
+    assert errors == {
+        "warcio-example-trunc.warc": ["bad_record"],
+        "warcio-example-space-in-url.arc": ["truncated_record"],
+    }
 
 
 def test_empty_gzip_members_hide_nothing(data: Path) -> None:

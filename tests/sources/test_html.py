@@ -10,7 +10,7 @@ from curation.errors import BadItemError
 from curation.sources.charset import decode
 from curation.sources.html import CLIMB, DEPTH, read_page
 from curation.sources.http import Said
-from curation.sources.urls import Base, absolute_url, base_of, joined, normal_url
+from curation.sources.urls import absolute_url, base_of, normal_url
 
 PAGE = "http://a.org/dir/page.html"
 
