@@ -1,4 +1,4 @@
-"""Archives for `crawl.py`, from the real ones in shared/data: their pages alone, and WATs as Common Crawl lays them out."""
+"""Archives for `crawl.py` from the real ones in shared/data: their pages, and WATs as Common Crawl lays them out."""
 
 import gzip
 import json
@@ -15,7 +15,8 @@ WATS = sorted((DATA / "wat").glob("*.wat.gz"))
 WARCS = sorted((DATA / "warc").glob("*.warc.gz"))
 CAPTIONS = DATA / "tables" / "laion-style-10k.parquet"  # columns URL and TEXT: what pages of the web say of images
 LAID_OUT = "commoncrawl-2020-multilingual.warc.wat.gz"  # whose requests and metadata go with every page
-ADDED = 4  # pairs a page on average; with its own that makes the 11.6 a page of common crawls
+PAGES = "ia-2008-archive.org.warc.wat.gz"  # whose pages have as many links as those of common crawls
+ADDED = 7  # pairs a page on average; with its own that makes the 11.6 a page of common crawls
 SEED = 7  # any number: it only has to stay the same
 
 
@@ -32,7 +33,7 @@ def laid_out_wat(pages: int) -> bytes:
     draw = random.Random(SEED)
     table = pq.read_table(CAPTIONS, columns=["URL", "TEXT"]).drop_null()
     pairs = list(zip(table["URL"].to_pylist(), table["TEXT"].to_pylist()))
-    responses = [(url, text) for path in WATS for url, text in _json_records(path) if b'"Links":[' in text]
+    responses = [(url, text) for url, text in _json_records(WATS[0].parent / PAGES) if b'"Links":[' in text]
     others = dict(_others(WATS[0].parent / LAID_OUT))
     made = []
     for number in range(pages):

@@ -55,7 +55,8 @@ def _read(block: bytes, wants: Callable[[Record], int]) -> Record | Fault | None
     is_http = content.startswith(b"HTTP/")
     head = (
         f"WARC/1.0\r\nWARC-Type: {'response' if is_http else 'resource'}\r\nWARC-Target-URI: {url}\r\n"
-        f"Content-Type: {'application/http; msgtype=response' if is_http else kind}\r\nContent-Length: {line[5].decode()}\r\n\r\n"
+        f"Content-Type: {'application/http; msgtype=response' if is_http else kind}\r\n"
+        f"Content-Length: {line[5].decode()}\r\n\r\n"
     )
     warc = next(iter(ArchiveIterator(io.BytesIO(head.encode() + content), parse_http=False)), None)
     return None if warc is None else read_record(warc, wants)

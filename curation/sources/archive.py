@@ -21,7 +21,8 @@ HEADER_END = re.compile(rb"\r?\n\r?\n")
 CONTENT_LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,15})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 # ARC, versions 1 and 2: URL, which may hold blanks, IP address, date, media type and more, bytes of the content.
 ARC_LINE = re.compile(
-    rb"([a-z][a-z+.-]{1,15}:[^\r\n]{0,2048}) ([0-9.]{7,15}|[0-9a-fA-F:]{2,39}) (\d{12,17}) ([^\r\n]{0,1024}?) ?(\d{1,12})\r?\n"
+    rb"([a-z][a-z+.-]{1,15}:[^\r\n]{0,2048}) ([0-9.]{7,15}|[0-9a-fA-F:]{2,39}) (\d{12,17}) ([^\r\n]{0,1024}?)"
+    rb" ?(\d{1,12})\r?\n"
 )
 
 

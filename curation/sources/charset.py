@@ -38,7 +38,7 @@ KNOWN = re.compile(
 
 
 def utf8(body: bytes, header: str | None) -> bytes:
-    """A page as valid UTF-8 without a mark: the bytes themselves where they are that, else what `decode` makes of them."""
+    """A page as valid UTF-8 without a mark: the bytes where they are that already, else what `decode` makes of them."""
     if not body.startswith(MARKS_16) and b"\0" not in body and b"\x1b" not in body:
         with contextlib.suppress(UnicodeDecodeError):
             if not body.isascii():

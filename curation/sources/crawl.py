@@ -1,11 +1,12 @@
 """Web archives: each picture of each HTML page with every text that the page gives it.
 
-WARC and ARC files are walked once. What is found on their pages is put aside until all of the archive is seen, as a
-picture may come after the page that shows it. Pictures that a page shows and the archive holds are pointed to, or copied
+WARC and ARC files are walked once. What is found on their pages is put aside until all of the archive is seen, as the
+picture may come after its page. Pictures that a page shows and the archive holds are pointed to, or copied
 into the pool where they are no plain bytes of the file; the others keep their URL alone. Of WAT files, see `wat`.
 """
 
 import re
+import tempfile
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple
@@ -24,9 +25,8 @@ from curation.sources.found import (
     image_extension,
     until_broken,
 )
-from curation.sources.holdings import PAGE_KINDS, Holdings, Revisit, range_of
+from curation.sources.holdings import PAGE_KINDS, Holdings, Revisit, Shelf, range_of
 from curation.sources.html import read_page
-from curation.sources.shelf import Shelf
 from curation.sources.shown import Shown, facts_of, pairs, shown
 from curation.sources.urls import normal_url
 from curation.sources.warc import Fault, Record
@@ -34,6 +34,7 @@ from curation.sources.warc import Fault, Record
 SUFFIXES = tuple(f"{form}{packed}" for form in (".warc", ".arc", ".wat") for packed in ("", ".gz", ".zst"))
 PAGE_START = re.compile(rb"\s*<(?:!doctype html|html|head|body|!--)", re.IGNORECASE)
 PAGE_BYTES = 10 << 20  # assumption: five times the largest of common crawls, which cut at 1 MiB
+SHELF_BYTES = 32 << 20  # of what waits for the end of the archive that are kept in memory
 PAGE_IMAGES = 10_000  # assumption: no page made for people shows more
 
 
@@ -59,15 +60,17 @@ def read(
 
     An item is an img element with an alt text, a title, an aria-label or a figcaption around it (one without any is no
     item); each gives a pair of its own, `caption_kind` (`alt`, `title`, `aria_label`, `figcaption`) tells them apart. A
-    WAT has `alt` and `title` alone. The URL is that of the largest file that the element names (see `candidates`), or
-    of the largest one that the archive holds. `extra` may hold `page_language`, `opt_out` (see `opt_out`), `url_from`
-    (the attribute of the URL, where it is not src) and `caption_cut`. `item` of a rejected one is `OFFSET#N`, of a record
-    that cannot be read `OFFSET`, which for a zstd file is that in the unpacked one. Of a page that is longer than
-    PAGE_BYTES nothing is read, of one with more than PAGE_IMAGES the first.
+    WAT has `alt` and `title` alone, and no URL but that of src. Else the URL is that of the largest file that the
+    element names (see `candidates`), or of the largest one that the archive holds. `extra` may hold `page_language`,
+    `opt_out` (see `http.opt_out`), `url_from` (the attribute of the URL, where it is not src) and `caption_cut`.
+
+    `item` of a rejected one is `OFFSET#N`, of a record that cannot be read `OFFSET`, which for a zstd file is that in
+    the unpacked one. Of a page that is longer than PAGE_BYTES nothing is read, of one with more than PAGE_IMAGES the
+    first.
 
     Reasons: `no_letters`, `no_url`, `data_url`, `bad_url`, `too_many_images`, `too_deep`; of records: see
     `warc.records`, `unresolved_revisit` where a page or a picture is said to be the same as one that the archive does
-    not hold, `bad_json` in a WAT; of the file: `not_warc`, `too_large`, `bad_file`.
+    not hold, `bad_json` in a WAT; of the file: `not_warc`, `too_many_records`, `too_large`, `bad_file`.
     """
     return batches(chain.from_iterable(_items(uri, images, page_bytes, page_images)))
 
@@ -92,7 +95,8 @@ def _read(uri: str, page_bytes: int, page_images: int) -> Iterator[_Copy | _Plac
             yield from wat.rows(archive, page_bytes, page_images)
             return
         holdings = Holdings()
-        with Shelf() as shelf:
+        with tempfile.SpooledTemporaryFile(SHELF_BYTES) as file:
+            shelf = Shelf(file)
             for item in _walk(archive, uri, holdings, page_bytes, page_images):
                 if isinstance(item, Shown):
                     shelf.add(item)
@@ -112,6 +116,8 @@ def _walk(
         holdings.note(record)
         if record.body and (record.kind or PAGE_START.match(record.body)):
             yield from _on_page(record, uri, page_images)
+    if holdings.left < 0:
+        yield Reject("", "too_many_records", "what the last of them hold is not looked up")
     for revisit in holdings.revisits:
         origin = holdings.resolve(revisit)
         if origin is None:

@@ -88,7 +88,7 @@ class Found(NamedTuple):
 
 
 class Several(NamedTuple):
-    """Pairs without images that share all but their URL, which identifies them, caption and kind: rows of FOUND, fast."""
+    """Pairs without images that share all but their URL (and identity), caption and kind, as rows of FOUND."""
 
     urls: list[str]
     texts: list[str]

@@ -1,6 +1,11 @@
-"""What an archive holds: where the picture or the page of a URL is, and where redirects and revisits lead."""
+"""What is remembered while an archive is walked: where the picture or page of a URL is, where redirects lead.
 
-from typing import Any, NamedTuple
+On a shelf lies what waits until all of the archive is seen.
+"""
+
+import pickle
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
 
 from curation.sources.archive import Archive
 from curation.sources.urls import joined, normal_url
@@ -9,6 +14,9 @@ from curation.sources.warc import Record
 PAGE_KINDS = ("text/html", "application/xhtml+xml")
 REDIRECTS = (301, 302, 303, 307, 308)
 HOPS = 5  # redirects that are followed
+URL_BYTES = 256 << 20  # assumption: ten times what the URLs of an archive of common crawls take
+ENTRY_BYTES = 100  # of a URL besides its letters
+CHUNK = 1000  # items of a shelf that are written at once
 HEAD_BYTES = 128 << 10  # more than a record's and a response's headers take
 
 
@@ -26,6 +34,7 @@ class Holdings:
     """Where the records of an archive are, as far as they are seen."""
 
     def __init__(self) -> None:
+        self.left = URL_BYTES
         self.pictures: dict[str, int] = {}
         self.pages: dict[str, int] = {}
         self.digests: dict[str, tuple[int, str]] = {}
@@ -33,9 +42,10 @@ class Holdings:
         self.revisits: list[Revisit] = []
 
     def note(self, record: Record) -> None:
-        """Take a record into account."""
+        """Take a record into account, as long as there is room."""
         url = normal_url(record.url)
-        if url is None:
+        self.left -= len(record.url) + ENTRY_BYTES
+        if url is None or self.left < 0:
             return
         target = normal_url(joined(record.url, record.refers or ""))
         if record.status in REDIRECTS:
@@ -90,3 +100,25 @@ def range_of(archive: Archive, uri: str, record: Record) -> dict[str, Any] | Non
     if archive.file.read(len(record.body)) != record.body:
         return None
     return {"uri": uri, "offset": record.offset + start, "length": len(record.body)}
+
+
+class Shelf:
+    """Items in the order in which they were added, kept in a file where they are many."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.chunk: list[Any] = []
+        self.file = file
+
+    def add(self, item: Any) -> None:
+        """Put an item at the end."""
+        self.chunk.append(item)
+        if len(self.chunk) >= CHUNK:
+            pickle.dump(self.chunk, self.file, pickle.HIGHEST_PROTOCOL)
+            self.chunk = []
+
+    def __iter__(self) -> Iterator[Any]:
+        end = self.file.tell()
+        self.file.seek(0)
+        while self.file.tell() < end:
+            yield from pickle.load(self.file)
+        yield from self.chunk

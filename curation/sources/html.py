@@ -16,8 +16,7 @@ from curation.errors import BadItemError
 from curation.sources.candidates import Candidate, candidates
 from curation.sources.charset import utf8
 from curation.sources.found import license_group
-from curation.sources.http import Said
-from curation.sources.opt_out import TDM, opt_out
+from curation.sources.http import TDM, Said, opt_out
 from curation.sources.urls import joined
 
 CLIMB = 64  # assumption: a picture lies no deeper in its figure; bounds the time on hostile nesting
@@ -57,7 +56,7 @@ class Picture(NamedTuple):
 class Page(NamedTuple):
     """`base` is what relative URLs start from; `license` the page's own, null if it states none.
 
-    `language` is what it says of itself, as written; `opt_out` the terms of `opt_out.opt_out`.
+    `language` is what it says of itself, as written; `opt_out` the terms of `http.opt_out`.
     """
 
     base: str
@@ -173,7 +172,7 @@ def _figcaption(node: LexborNode, captions: dict[int, str]) -> str | None:
 
 
 def _text(node: LexborNode, left: int) -> tuple[str, int]:
-    """What is to be read in an element, blocks set apart by blanks, blanks collapsed; and how many nodes of LEFT are left.
+    """What is to be read in an element, blanks collapsed and one between blocks; how many of LEFT nodes are left.
 
     Raises BadItemError `too_deep` where there are more.
     """
@@ -181,9 +180,7 @@ def _text(node: LexborNode, left: int) -> tuple[str, int]:
     for part in node.traverse(include_text=True):
         left -= 1
         if left < 0:
-            raise BadItemError(
-                "too_deep", f"figcaptions of more than {CAPTION_NODES} nodes, each counted in all around it"
-            )
+            raise BadItemError("too_deep", f"figcaptions of more than {CAPTION_NODES} nodes, one in another")
         before = part.prev
         if _is_block(part) or (before is not None and _is_block(before)):
             parts.append(" ")

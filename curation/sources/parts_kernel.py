@@ -1,4 +1,4 @@
-"""The compiled choice of the parts of a page that are parsed; imports numba, so it is imported only where pages are read.
+"""The compiled choice of the parts of a page that are parsed; imports numba, so it is imported late.
 
 What is around a part must not change how it is parsed, and the part not what is around it. A single tag is such a part.
 A figure or a picture element is one where every element that it holds ends within it, and none closes an element around

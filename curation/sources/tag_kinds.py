@@ -40,8 +40,8 @@ NAMES = {
     FOREIGN: "svg math",
     VOID: "area base basefont bgsound br col embed frame hr image img input keygen link meta param source track wbr",
     IMPLIED: "p li dt dd option optgroup rp rt",
-    HTML_ONLY: "b big blockquote body br center code dd div dl dt em embed font h1 h2 h3 h4 h5 h6 head hr i img li listing "
-    "menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var "
+    HTML_ONLY: "b big blockquote body br center code dd div dl dt em embed font h1 h2 h3 h4 h5 h6 head hr i img li "
+    "listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var "
     "picture source figure figcaption base link html template select foreignobject annotation-xml frameset plaintext",
     SHIFTING: "table caption col colgroup tbody tfoot thead td th tr body html head frameset frame nobr plaintext",
     PHRASE: "source img noscript span script style",

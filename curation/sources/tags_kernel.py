@@ -1,4 +1,4 @@
-"""The compiled scan of a page's tags; imports numba, so it is imported only where pages are read.
+"""The compiled scan of a page's tags; imports numba, so it is imported late.
 
 It follows the tokenizer of the HTML Standard (13.2.5) to the letter, with as much of tree construction (13.2.6) as
 decides where tags are text; where that is in doubt it says so.
@@ -214,7 +214,7 @@ def hints(page, i, end):
 
 @compiled
 def tags_of(page, tags, stack):
-    """How many tags a page has, -1 if in doubt, or FULL; a row of TAGS each: sort, name, flags, first byte, byte behind.
+    """How many tags a page has, -1 if in doubt, or FULL; in TAGS sort, name, flags, first byte, byte behind of each.
 
     What svg and math elements hold is left out, as are tags in raw text, and up to the first figure or picture what
     matters only in one. LINK and META are set on what hints at a use only.

@@ -43,6 +43,8 @@ def absolute_url(base: Base, src: str | None) -> str:
         return src
     if src and base.host and PLAIN_PATH.fullmatch(src):
         return (base.host if src[0] == "/" else base.folder) + src
+    if src and base.host and src[:2] == "//" and PLAIN_URL.fullmatch(base.host.partition("/")[0] + src):
+        return base.host.partition("/")[0] + src
     src = (src or "").strip(CONTROLS).translate(DROPPED)
     if not src or NO_SRC.fullmatch(src):
         raise BadItemError("no_url", f"img with src {src!r}")

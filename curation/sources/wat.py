@@ -18,9 +18,9 @@ from fastwarc.warc import WarcRecord
 
 from curation.errors import BadItemError
 from curation.sources.archive import WARC, Archive
-from curation.sources.found import Found, Reject, Several, is_plain
+from curation.sources.found import Found, Reject, Several
 from curation.sources.html import chosen_license
-from curation.sources.opt_out import TDM, opt_out
+from curation.sources.http import TDM, opt_out
 from curation.sources.shown import Facts, facts_of, good_texts, pair, too_many
 from curation.sources.urls import absolute_url, base_of, joined
 from curation.sources.warc import Fault, walk
@@ -36,34 +36,33 @@ META_SORTS = {  # what a meta element says by its name or http-equiv; Common Cra
     **dict.fromkeys(("html@/lang", "html@/xml:lang"), "lang"),
     **{name: name for name in ("content-language", "robots", TDM)},
 }
-# What is decoded of a record besides its images; all else is skipped, which is several times as fast.
-META = TypedDict("META", {"name": Any, "content": Any, "http-equiv": Any}, total=False)
 
 
-class HEAD(TypedDict, total=False):
-    Metas: list[META]
-    Base: Any
+def _keys(name: str, keys: dict[str, Any]) -> Any:
+    """A type of JSON objects of which these keys are decoded and all else is skipped, which is several times as fast."""
+    return TypedDict(name, keys, total=False)
 
 
-class HTML(TypedDict, total=False):
-    Head: HEAD
-
-
-RESPONSE = TypedDict("RESPONSE", {"HTML-Metadata": HTML, "Headers": dict[str, Any]}, total=False)
-PAYLOAD = TypedDict("PAYLOAD", {"HTTP-Response-Metadata": RESPONSE}, total=False)
-ENVELOPE = TypedDict("ENVELOPE", {"Payload-Metadata": PAYLOAD})
-RECORD = msgspec.json.Decoder(TypedDict("RECORD", {"Envelope": ENVELOPE}))
+META = _keys("META", {"name": Any, "content": Any, "http-equiv": Any})
+HTML = _keys("HTML", {"Head": _keys("HEAD", {"Metas": list[META], "Base": Any})})
+RESPONSE = _keys("RESPONSE", {"HTML-Metadata": HTML, "Headers": dict[str, Any]})
+ENVELOPE = _keys("ENVELOPE", {"Payload-Metadata": _keys("PAYLOAD", {"HTTP-Response-Metadata": RESPONSE})})
+RECORD = msgspec.json.Decoder(_keys("RECORD", {"Envelope": ENVELOPE}))
 TEXTS = msgspec.json.Decoder(list[str])
+ODD = "-"  # an image whose texts and URL must be looked at
 EMPTY = 2  # bytes of a JSON list without items
 
 
 class Links(NamedTuple):
-    """The images of the page at `facts.document` that have texts, as (src, alt, title), "" for what is not there."""
+    """The images of the page at `facts.document` that have texts, as (src, alt, title, sort), "" for what is not there.
+
+    `sort` says what is to be put in front of a plain src, as in `wat_kernel`.
+    """
 
     offset: int
     base: str
     facts: Facts
-    images: list[tuple[str, str, str]]
+    images: list[tuple[str, str, str, str]]
 
 
 def is_wat(archive: Archive) -> bool:
@@ -100,7 +99,7 @@ class Scratch:
         self.out, self.spans = np.empty(1 << 20, np.uint8), np.empty((3, 2), np.int64)
 
     def cut(self, body: bytes) -> tuple[bytes | None, bool]:
-        """(JSON list of url, alt and title of each image with a text, whether a licence is named); null if in doubt."""
+        """(JSON list as in `images_of`, whether a licence is named); null if in doubt."""
         from curation.sources.wat_kernel import images_of  # imports numba
 
         if len(self.out) < len(body) + EMPTY:
@@ -135,7 +134,9 @@ def _links(offset: int, url: str, body: bytes, scratch: Scratch) -> Links | None
         if images is not None:
             texts = TEXTS.decode(images)
             licenses = [msgspec.json.decode(link) for link in _license_links(body)] if licensed else []
-            return _page(offset, url, _without_links(body), licenses, zip(texts[::3], texts[1::3], texts[2::3]))
+            return _page(
+                offset, url, _without_links(body), licenses, zip(texts[::4], texts[1::4], texts[2::4], texts[3::4])
+            )
     try:
         record = json.loads(body.decode("utf-8", "replace"))
         links = [link for link in _html(record).get("Links") or [] if isinstance(link, dict)]
@@ -168,9 +169,9 @@ def _license_links(body: bytes) -> list[bytes]:
     return [link[0] for link in found if link]
 
 
-def _texts(link: dict[str, Any]) -> tuple[str, str, str]:
-    src, alt, title = (link.get(name) for name in ("url", "alt", "title"))
-    return tuple(text if isinstance(text, str) else "" for text in (src, alt, title))
+def _texts(link: dict[str, Any]) -> tuple[str, str, str, str]:
+    found = (link.get(name) for name in ("url", "alt", "title"))
+    return *(text if isinstance(text, str) else "" for text in found), ODD
 
 
 def _response(record: dict[str, Any]) -> dict[str, Any]:
@@ -182,7 +183,7 @@ def _html(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _page(
-    offset: int, url: str, record: dict[str, Any], links: list[dict], images: Iterable[tuple[str, str, str]]
+    offset: int, url: str, record: dict[str, Any], links: list[dict], images: Iterable[tuple[str, str, str, str]]
 ) -> Links:
     head, headers = _html(record).get("Head") or {}, _response(record).get("Headers") or {}
     base = head.get("Base")
@@ -196,26 +197,35 @@ def _page(
 def _rows(page: Links, limit: int) -> list[Several | Found | Reject]:
     base, facts, odd = base_of(page.base), page.facts, []
     urls, captions, kinds = [], [], []
+    scheme = base.host.partition("/")[0]
+    before = {"U": "", "S": scheme, "H": base.host, "F": base.folder} if base.host else {"U": ""}
     number = -1
-    for src, alt, title in page.images:
-        plain = is_plain(alt) and (not title or is_plain(title))  # nearly all of them
-        texts = () if plain else [(kind, text) for kind, text in (("alt", alt), ("title", title)) if text.strip()]
-        number += plain or bool(texts)
-        if number >= limit or not (plain or texts):
+    for src, alt, title, sort in page.images:
+        if sort in before and number < limit - 1:  # nearly all of them
+            number += 1
+            urls.append(before[sort] + src)
+            captions.append(alt)
+            kinds.append("alt")
+            if title:
+                urls.append(before[sort] + src)
+                captions.append(title)
+                kinds.append("title")
             continue
-        try:
-            url = absolute_url(base, src)
-            odd += [pair(facts, url, *text, None) for text in good_texts(texts)] if texts else ()
-        except BadItemError as error:
-            odd.append(Reject(f"{page.offset}#{number}", error.code, error.detail))
-            continue
-        if plain:
-            urls += (url, url) if title else (url,)
-            captions += (alt, title) if title else (alt,)
-            kinds += ("alt", "title") if title else ("alt",)
+        texts = [(kind, text) for kind, text in (("alt", alt), ("title", title)) if text and not text.isspace()]
+        number += bool(texts)
+        if texts and number < limit:
+            odd += _odd(page, f"{page.offset}#{number}", src, texts)
     if number >= limit:
         odd.append(too_many(page.offset, facts, number + 1, limit))
     return [Several(urls, captions, kinds, *facts), *odd] if urls else odd
+
+
+def _odd(page: Links, item: str, src: str, texts: list[tuple[str, str]]) -> list[Found | Reject]:
+    try:
+        url = absolute_url(base_of(page.base), src)
+        return [pair(page.facts, url, *text, None) for text in good_texts(texts)]
+    except BadItemError as error:
+        return [Reject(item, error.code, error.detail)]
 
 
 def _said(head: dict[str, Any], headers: dict[str, Any]) -> tuple[str | None, str | None]:

@@ -4,13 +4,41 @@ It goes over the JSON once, 32 bytes at a time, and looks closer only where two 
 looks for; the plain loop over a block is what the compiler turns into vector instructions.
 """
 
+import numpy as np
+
 from curation.methods.compiled import compiled
+from curation.sources.found import CAPTION_CHARS
 
 BLOCK = 32
 MARGIN = 4  # bytes behind a block that are looked at
 QUOTE, BACKSLASH, COMMA, COLON, BRACE, OPEN, SHUT = map(ord, '"\\,:}[]')
 G, AT, C, E, N, LOW_I, LOW_M, LOW_O = map(ord, "G@cenimo")
 NAMES = (b"url", b"alt", b"title")
+# How a URL is made absolute: it is that, by a scheme, a host or a folder in front; or it must be looked at.
+URL, HOSTED, ROOTED, RELATIVE, ODD = b"USHF-"
+SLASH, ASK = b"/?"
+
+
+def _classes() -> np.ndarray:
+    """What each byte may be in: flags as below."""
+    alphanumeric = bytes(range(48, 58)) + LETTERS
+    path = alphanumeric + b"!$%&'()*+,.=@_~-"
+    found = np.zeros(256, np.uint8)
+    for flag, members in (
+        (LETTER, LETTERS),
+        (HOST, LETTERS[26:] + bytes(range(48, 58)) + b".-"),
+        (IN_URL, path + b"/:;?[]"),
+        (IN_PATH, path + b"/"),
+        (IN_QUERY, path + b"/:"),
+        (STEP, path.replace(b".", b"")),
+    ):
+        found[list(members)] |= flag
+    return found
+
+
+LETTERS = bytes(range(65, 91)) + bytes(range(97, 123))
+LETTER, HOST, IN_URL, IN_PATH, IN_QUERY, STEP = 1, 2, 4, 8, 16, 32
+CLASSES = _classes()
 
 
 @compiled
@@ -54,7 +82,7 @@ def close_of_string(body, i, end):
 
 @compiled
 def fields_of(body, i, end, spans):
-    """The values of url, alt and title as SPANS of the rest of an object of strings that goes on at i; false for others."""
+    """Whether the rest of an object at i is of strings; SPANS are then the values of its url, alt and title."""
     for k in range(len(NAMES)):
         spans[k, 0] = spans[k, 1] = 0
     while i < end and body[i] == COMMA and is_text(body, i + 1, end, b'"'):
@@ -73,8 +101,54 @@ def fields_of(body, i, end, spans):
 
 
 @compiled
+def is_caption(body, first, end):
+    """Whether a string is a caption as it stands: a letter in it, no escape, not too long."""
+    lettered = False
+    for i in range(first, end):
+        if body[i] == BACKSLASH:
+            return False
+        lettered |= CLASSES[body[i]] & LETTER != 0
+    return lettered and end - first <= CAPTION_CHARS
+
+
+@compiled
+def sort_of_url(body, i, end):
+    """What is to be put in front of a URL that `urls.absolute_url` takes as it stands; ODD for others."""
+    scheme = 5 if is_text(body, i, end, b"http://") else 6 if is_text(body, i, end, b"https://") else 0
+    if is_text(body, i + scheme, end, b"//"):
+        host = i = i + scheme + 2
+        while i < end and CLASSES[body[i]] & HOST:
+            i += 1
+        if i in (host, end) or body[i] != SLASH:  # a port is odd enough
+            return ODD
+        while i < end and CLASSES[body[i]] & IN_URL:
+            i += 1
+        return ODD if i < end else URL if scheme else HOSTED
+    sort = ROOTED if i < end and body[i] == SLASH else RELATIVE
+    i += 1 if sort == ROOTED else 0
+    after = SLASH
+    while i < end and body[i] != ASK:
+        if not CLASSES[body[i]] & (STEP if after == SLASH else IN_PATH):
+            return ODD
+        after = body[i]
+        i += 1
+    if i < end and (after == SLASH or i + 1 == end):
+        return ODD
+    while i + 1 < end:
+        i += 1
+        if not CLASSES[body[i]] & IN_QUERY:
+            return ODD
+    return ODD if body[end - 1] == SLASH else sort
+
+
+@compiled
 def written(body, spans, out, size):
-    """OUT with the three strings of an image added, each with a comma behind it; its new size."""
+    """OUT with the three strings of an image and how they may be taken added, a comma behind each; its new size."""
+    sort = sort_of_url(body, spans[0, 0], spans[0, 1]) if spans[0, 1] > spans[0, 0] else ODD
+    if not is_caption(body, spans[1, 0], spans[1, 1]):
+        sort = ODD
+    if spans[2, 1] > spans[2, 0] and not is_caption(body, spans[2, 0], spans[2, 1]):
+        sort = ODD
     for k in range(len(NAMES)):
         out[size] = QUOTE
         size += 1
@@ -84,7 +158,8 @@ def written(body, spans, out, size):
         out[size] = QUOTE
         out[size + 1] = COMMA
         size += 2
-    return size
+    out[size], out[size + 1], out[size + 2], out[size + 3] = QUOTE, sort, QUOTE, COMMA
+    return size + 4
 
 
 @compiled
@@ -103,7 +178,8 @@ def looked_at(body, i, end, spans, out, size):
 
 @compiled
 def images_of(body, out, spans):
-    """(bytes of OUT, whether a licence is named), OUT a JSON list of url, alt and title of each image with a text.
+    """(bytes of OUT, whether a licence is named), OUT a JSON list of url, alt, title and the letter of a sort
+    for each image with a text.
 
     The strings are as they stand in the JSON. Bytes are -1 where the JSON is laid out in another way.
     """
