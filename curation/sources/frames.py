@@ -32,8 +32,12 @@ class _Window:
     """A part of a file as a file of its own, after some bytes that come first."""
 
     def __init__(self, file: BinaryIO, frame: Frame, first: bytes) -> None:
-        self.file, self.left, self.first = file, frame.bytes, io.BytesIO(first)
+        self.file, self.left, self.first, self.given = file, frame.bytes, io.BytesIO(first), 0
         file.seek(frame.offset)
+
+    def tell(self) -> int:
+        """Bytes that were read."""
+        return self.given
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes, b"" at the end."""
@@ -41,6 +45,7 @@ class _Window:
         if not data:
             data = self.file.read(self.left if size < 0 else min(size, self.left))
             self.left -= len(data)
+        self.given += len(data)
         return data
 
 

