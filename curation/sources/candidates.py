@@ -17,6 +17,7 @@ SETS = ("srcset", *LAZY_SETS)
 RUN = re.compile(r"[\s,]*+([^\s,]\S*+)")
 DESCRIPTORS = re.compile(r"[^,(]*+(?:\([^)]*+\)?[^,(]*+)*+")
 SIZE = re.compile(r"(?<!\S)(\d{1,9}(?:\.\d{1,9})?)([wx])(?!\S)")
+DESCRIPTOR = re.compile(r"\d+[wh]|-?\d*\.?\d+(?:[eE][+-]?\d+)?x")
 MANY = 64  # assumption: no set made for people holds more
 DECODED = re.compile(r"\s*(?:image/(?:jpe?g|png|webp|gif|bmp|tiff?)\s*)?(?:;.*)?", re.IGNORECASE | re.DOTALL)
 TEMPLATE = re.compile(r"[{}]")  # a place where a script puts the width
@@ -57,6 +58,8 @@ def _ranked(sets: list[tuple[str, str | None]]) -> list[tuple[tuple[float, float
     found = []
     for of, text in sets:
         for url, descriptors in _split(text or ""):
+            if not all(map(DESCRIPTOR.fullmatch, descriptors.split())):  # browsers pass over these as well
+                continue
             size = SIZE.search(descriptors)
             number = float(size[1]) if size else 1.0
             rank = (number, 0.0) if size and size[2] == "w" else (0.0, number)

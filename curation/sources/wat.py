@@ -30,7 +30,7 @@ LINK = re.compile(rb"\{(?:%b:%b,?)*+\}" % (STRING, STRING), re.DOTALL)
 LINK_START = b'{"path":"'
 LINKS, LINKS_END = b'"Links":[', b'"}]'
 LISTS = 8  # assumption: no layout has more lists of objects behind the links
-LICENSES = (b'"rel":"license', b"creativecommons.org/")
+NEWLINE = re.compile(r"\r\n?")  # which an HTML parser makes one line feed, and the extractor leaves
 FIRST = 20  # records that decide whether a file is a WAT
 META_SORTS = {  # what a meta element says by its name or http-equiv; Common Crawl gives the html element's as one
     **dict.fromkeys(("html@/lang", "html@/xml:lang"), "lang"),
@@ -96,16 +96,16 @@ class Scratch:
     """Room for what is cut out of a record, used again for the next one."""
 
     def __init__(self) -> None:
-        self.out, self.spans = np.empty(1 << 20, np.uint8), np.empty((3, 2), np.int64)
+        self.out, self.spans, self.licences = np.empty(1 << 20, np.uint8), np.empty((3, 2), int), np.empty(64, int)
 
-    def cut(self, body: bytes) -> tuple[bytes | None, bool]:
-        """(JSON list as in `images_of`, whether a licence is named); null if in doubt."""
+    def cut(self, body: bytes) -> tuple[bytes | None, list[int]]:
+        """(JSON list, places of licence links) as in `images_of`; null if in doubt."""
         from curation.sources.wat_kernel import images_of  # imports numba
 
         if len(self.out) < len(body) + EMPTY:
             self.out = np.empty(len(body) + EMPTY, np.uint8)
-        size, licensed = images_of(np.frombuffer(body, np.uint8), self.out, self.spans)
-        return None if size < 0 else self.out[:size].tobytes(), licensed
+        size, count = images_of(np.frombuffer(body, np.uint8), self.out, self.spans, self.licences)
+        return None if size < 0 else self.out[:size].tobytes(), self.licences[:count].tolist()
 
 
 def _read(warc: WarcRecord, limit: int, scratch: Scratch) -> Links | Fault | None:
@@ -127,19 +127,20 @@ def _read(warc: WarcRecord, limit: int, scratch: Scratch) -> Links | Fault | Non
 
 def _links(offset: int, url: str, body: bytes, scratch: Scratch) -> Links | None:
     """The page of a record, null for one without images that have texts. Raises BadItemError `bad_json`."""
-    images, licensed = scratch.cut(body)
+    images, places = scratch.cut(body)
     if images is not None and len(images) == EMPTY:
         return None
-    with contextlib.suppress(ValueError, msgspec.DecodeError):
+    with contextlib.suppress(ValueError, RecursionError, msgspec.DecodeError):
         if images is not None:
             texts = TEXTS.decode(images)
-            licenses = [msgspec.json.decode(link) for link in _license_links(body)] if licensed else []
+            licenses = [msgspec.json.decode(link) for link in _license_links(body, places)]
             return _page(
                 offset, url, _without_links(body), licenses, zip(texts[::4], texts[1::4], texts[2::4], texts[3::4])
             )
     try:
         record = json.loads(body.decode("utf-8", "replace"))
-        links = [link for link in _html(record).get("Links") or [] if isinstance(link, dict)]
+        html = _html(record)
+        links = [*((html.get("Head") or {}).get("Link") or []), *(html.get("Links") or [])]
         images = [_texts(link) for link in links if link.get("path") == "IMG@/src"]
         others = [link for link in links if link.get("path") != "IMG@/src"]
         return _page(offset, url, record, others, [image for image in images if image[1] or image[2]])
@@ -157,15 +158,9 @@ def _without_links(body: bytes) -> dict[str, Any]:
     raise ValueError("no list of links")
 
 
-def _license_links(body: bytes) -> list[bytes]:
-    """The link objects that hold one of LICENSES."""
-    starts = set()
-    for word in LICENSES:
-        at = body.find(word)
-        while at >= 0:
-            starts.add(body.rfind(LINK_START, 0, at))
-            at = body.find(word, at + 1)
-    found = [LINK.match(body, start) for start in sorted(starts) if start >= 0]
+def _license_links(body: bytes, places: list[int]) -> list[bytes]:
+    starts = dict.fromkeys(body.rfind(LINK_START, 0, place) for place in places)
+    found = [LINK.match(body, start) for start in starts if start >= 0]
     return [link[0] for link in found if link]
 
 
@@ -211,7 +206,7 @@ def _rows(page: Links, limit: int) -> list[Several | Found | Reject]:
                 captions.append(title)
                 kinds.append("title")
             continue
-        texts = [(kind, text) for kind, text in (("alt", alt), ("title", title)) if text and not text.isspace()]
+        texts = [(kind, NEWLINE.sub("\n", text)) for kind, text in (("alt", alt), ("title", title)) if text.strip()]
         number += bool(texts)
         if texts and number < limit:
             odd += _odd(page, f"{page.offset}#{number}", src, texts)

@@ -10,6 +10,7 @@ from curation.methods.compiled import compiled
 from curation.sources.found import CAPTION_CHARS
 
 BLOCK = 32
+REL_BYTES = 64  # of a rel in which a licence is looked for
 MARGIN = 4  # bytes behind a block that are looked at
 QUOTE, BACKSLASH, COMMA, COLON, BRACE, OPEN, SHUT = map(ord, '"\\,:}[]')
 G, AT, C, E, N, LOW_I, LOW_M, LOW_O = map(ord, "G@cenimo")
@@ -49,9 +50,9 @@ def next_block(body, i, end):
         block = body[i : i + BLOCK + MARGIN]  # its indices need no check for negative ones, which would not be vectors
         hit = False
         for k in range(BLOCK):
-            first, second, third, fourth = block[k], block[k + 1], block[k + 2], block[k + 3]
+            first, second, third, fourth = block[k] | 32, block[k + 1] | 32, block[k + 2] | 32, block[k + 3] | 32
             hit |= (
-                ((first == G) & (second == AT))
+                ((block[k] == G) & (block[k + 1] == AT))
                 | ((first == LOW_I) & (second == C) & (third == E) & (fourth == N))
                 | ((first == LOW_M) & (second == LOW_M) & (third == LOW_O) & (fourth == N))
             )
@@ -163,37 +164,61 @@ def written(body, spans, out, size):
 
 
 @compiled
-def looked_at(body, i, end, spans, out, size):
-    """(new size of OUT, whether a licence is named) after a closer look at i; size -1 if in doubt."""
-    if body[i] != G:
-        return size, is_text(body, i - 8, end, b'"rel":"license') or is_text(body, i - 10, end, b"creativecommons.org/")
-    if not is_text(body, i - 2, end, b'IMG@/src"'):
-        return (-1 if is_text(body, i - 2, end, b"IMG@\\") else size), False
-    if not is_text(body, i - 11, end, b'{"path":"') or not fields_of(body, i + 7, end, spans):
-        return -1, False
-    if spans[1, 0] == spans[1, 1] and spans[2, 0] == spans[2, 1]:
-        return size, False
-    return written(body, spans, out, size), False
+def is_word(body, i, end, word):
+    """Whether WORD, lower-case, stands at i in letters of either case; other signs may pass for its signs."""
+    if i + len(word) > end:
+        return False
+    for k in range(len(word)):
+        if body[i + k] | 32 != word[k]:
+            return False
+    return True
 
 
 @compiled
-def images_of(body, out, spans):
-    """(bytes of OUT, whether a licence is named), OUT a JSON list of url, alt, title and the letter of a sort
-    for each image with a text.
+def names_license(body, i, end):
+    """Whether it may be a licence link: a host's "mmons.org/" at i, or "icen" within the value of a rel."""
+    if is_word(body, i, end, b"mmons.org/"):
+        return True
+    if not is_word(body, i, end, b"icen"):
+        return False
+    first = i
+    while first > 0 and i - first < REL_BYTES and body[first] != QUOTE:
+        first -= 1
+    return is_text(body, first - 6, end, b'"rel":"')
+
+
+@compiled
+def looked_at(body, i, end, spans, out, size):
+    """The new size of OUT after a closer look at what may be an image link at i; -1 if in doubt."""
+    if not is_text(body, i - 2, end, b'IMG@/src"'):
+        return -1 if is_text(body, i - 2, end, b"IMG@\\") else size
+    if not is_text(body, i - 11, end, b'{"path":"') or not fields_of(body, i + 7, end, spans):
+        return -1
+    if spans[1, 0] == spans[1, 1] and spans[2, 0] == spans[2, 1]:
+        return size
+    return written(body, spans, out, size)
+
+
+@compiled
+def images_of(body, out, spans, licences):
+    """(bytes of OUT, how many LICENCES), OUT a JSON list of url, alt, title and the letter of a sort of each image
+    with a text, LICENCES places within links that may name one.
 
     The strings are as they stand in the JSON. Bytes are -1 where the JSON is laid out in another way.
     """
     out[0] = OPEN
-    size, licensed, i, end = 1, False, 0, len(body)
+    size, count, i, end = 1, 0, 0, len(body)
     while i < end:
         i = next_block(body, i, end)
         for j in range(i, min(i + BLOCK, end)):
-            if body[j] in (G, LOW_I, LOW_M):
-                size, names = looked_at(body, j, end, spans, out, size)
-                licensed |= names
-            if size < 0:
-                return -1, licensed
+            if body[j] == G:
+                size = looked_at(body, j, end, spans, out, size)
+            elif body[j] | 32 in (LOW_I, LOW_M) and names_license(body, j, end):
+                licences[count % len(licences)] = j
+                count += 1
+            if size < 0 or count > len(licences):
+                return -1, 0
         i += BLOCK
     size -= 1 if size > 1 else 0  # the last comma
     out[size] = SHUT
-    return size + 1, licensed
+    return size + 1, count

@@ -182,8 +182,10 @@ def test_empty_gzip_members_hide_nothing(data: Path) -> None:
 
 @pytest.mark.parametrize(
     "form",
-    ["gzip", "plain", "one gzip member", "zstd", "one zstd frame", "zstd with a dictionary", "bare line feeds"]
-    + ["arc", "arc, gzip", "arc, one gzip member", "arc, zstd"],
+    [
+        *("gzip", "plain", "one gzip member", "zstd", "one zstd frame", "zstd with a dictionary", "bare line feeds"),
+        *("arc", "arc, gzip", "arc, one gzip member", "arc, zstd"),
+    ],
 )
 def test_every_form_of_one_archive_gives_the_same(
     tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes, form: str
@@ -486,3 +488,101 @@ def test_an_error_of_the_pool_is_not_an_error_of_the_file(tmp_path: Path, jpeg: 
 
     with pytest.raises(OSError, match="no space"):
         list(crawl.read(written(tmp_path / "a.warc.gz", packed(site(2, jpeg))), Full()))
+
+
+def test_revisits_have_what_they_refer_to(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes) -> None:
+    same = {"WARC_Payload_Digest": "sha1:AAAA"}
+    page = b"<base href=/x/><img src=%b alt='%b'>"
+    parts = [
+        response("http://a.org/1", page % (b"i.jpg", b"first page")).replace(
+            b"WARC-Date", b"WARC-Payload-Digest: sha1:PAGE\r\nWARC-Date"
+        ),
+        record("response", "http://a.org/x/old.jpg", OK + b"Content-Type: image/jpeg\r\n\r\n" + jpeg, **same),
+        record("revisit", "http://a.org/x/i.jpg", OK + b"\r\n", **same),
+        # Content that only a redirect leads to, named by its URL.
+        response("http://a.org/hop", b"", status="302 Found", Location="/x/old.jpg"),
+        record("revisit", "http://a.org/x/j.jpg", OK + b"\r\n", WARC_Refers_To_Target_URI="http://a.org/hop"),
+        response("http://a.org/2", page % (b"j.jpg", b"second page")),
+        # The first page again under another URL and under its own, and pages of which nothing is known.
+        record("revisit", "http://a.org/3", OK + b"Content-Type: text/html\r\n\r\n", WARC_Payload_Digest="sha1:PAGE"),
+        record("revisit", "http://a.org/1", OK + b"Content-Type: text/html\r\n\r\n", WARC_Payload_Digest="sha1:PAGE"),
+        record("revisit", "http://a.org/4", OK + b"Content-Type: text/html\r\n\r\n", WARC_Payload_Digest="sha1:GONE"),
+        record(
+            "revisit", "http://a.org/5.css", OK + b"Content-Type: text/css\r\n\r\n", WARC_Payload_Digest="sha1:GONE"
+        ),
+    ]
+    result = rows(crawl.read(written(tmp_path / "a.warc.gz", packed(parts)), sink))
+    assert [(row["document"], row["url"], row["caption"]) for row in result.found] == [
+        ("http://a.org/1", "http://a.org/x/i.jpg", "first page"),
+        ("http://a.org/2", "http://a.org/x/j.jpg", "second page"),
+        ("http://a.org/3", "http://a.org/x/i.jpg", "first page"),
+    ]
+    assert [sink.bytes_of(row["image"]) for row in result.found] == [jpeg] * 3
+    assert sink.extensions == ["jpg"], "each picture once"
+    assert [error for _, error in result.errors()] == ["unresolved_revisit"]
+
+
+def test_what_headers_and_pages_say_of_their_use(tmp_path: Path, rows: Callable) -> None:
+    body = (
+        b"<html lang=de-AT><meta name=robots content='noimageai, follow'><img src=a.jpg alt='ein Hund' aria-label=Rex>"
+    )
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nX-Robots-Tag: noai\r\nX-Robots-Tag: bot: noml\r\n"
+    more = b"tdm-reservation: 1\r\nContent-Language: en\r\n\r\n"
+    free = response("http://a.org/2", b"<img src=a.jpg alt='a dog'>", Content_Language="en")
+    parts = [record("response", "http://a.org/", head + more + body), free]
+    found = rows(crawl.read(written(tmp_path / "a.warc", b"".join(parts)), None)).found
+    said = {"page_language": "de-AT", "opt_out": "noai,noimageai,tdm-reservation"}
+    assert [(row["caption_kind"], row["caption"], row["extra"]) for row in found] == [
+        ("alt", "ein Hund", said),
+        ("aria_label", "Rex", said),
+        ("alt", "a dog", {"page_language": "en"}),
+    ]
+
+
+def test_of_several_files_the_largest_that_is_there(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes) -> None:
+    page = b"""<img src=s.jpg srcset='m.jpg 2x, l.jpg 3x' alt='all there'><img src=s.jpg srcset='gone.jpg 3x' alt='one there'>
+    <img src=no.jpg srcset='gone.jpg 3x' alt='none there'>"""
+    parts = [response(f"http://a.org/{n}.jpg", jpeg + n.encode(), "image/jpeg") for n in "sml"]
+    path = written(tmp_path / "a.warc", b"".join([response("http://a.org/", page), *parts]))
+    found = rows(crawl.read(path, sink)).found
+    assert [(row["url"], row["image"] and bytes_at(sink, row["image"])[-1:], row["extra"]) for row in found] == [
+        ("http://a.org/l.jpg", b"l", {"url_from": "srcset"}),
+        ("http://a.org/s.jpg", b"s", {}),
+        ("http://a.org/gone.jpg", None, {"url_from": "srcset"}),
+    ]
+
+
+def test_captions_that_are_odd(tmp_path: Path, rows: Callable) -> None:
+    texts = ["a\0b", "\u202egod", "👩‍👩‍👧 family", "x" * (1 << 20), "e" + "\u0301" * 10_000, "a\ufffdb"]
+    html = (
+        "".join(f"<img src={n}.jpg alt='{text}'>" for n, text in enumerate(texts)).encode() + b"<img src=6 alt='a\xff'>"
+    )
+    found = rows(
+        crawl.read(written(tmp_path / "a.warc", response("http://a.org/", html, "text/html;charset=utf-8")), None)
+    ).found
+    assert [row["caption"] for row in found] == ["a\ufffdb", *(text[:4096] for text in texts[1:]), "a\ufffd"]
+    assert [row["extra"].get("caption_cut") for row in found] == [None, None, None, "1048576", "10001", None, None]
+
+
+def test_an_archive_of_more_records_than_are_remembered(
+    tmp_path: Path, rows: Callable, monkeypatch: pytest.MonkeyPatch, jpeg: bytes, sink: Any
+) -> None:
+    monkeypatch.setattr("curation.sources.holdings.URL_BYTES", 1000)
+    result = rows(crawl.read(written(tmp_path / "a.warc", b"".join(site(6, jpeg))), sink))
+    assert len(result.found) == 12
+    assert any(row["image"] for row in result.found)
+    assert not all(row["image"] for row in result.found if "dog" in row["caption"])
+    assert result.errors() == [("", "too_many_records")]
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zstd"])
+def test_a_small_file_of_endless_records(tmp_path: Path, rows: Callable, packing: str) -> None:
+    """Each record within its limits, all of them a thousand times the file."""
+    part = response("http://a.org/", b"<p>" + bytes(9 << 20))
+    content = gzip.compress(part) * 40 if packing == "gzip" else zstandard.compress(part) * 40
+    path = written(tmp_path / "a.warc", content)
+    tracemalloc.start()
+    result = rows(crawl.read(path, None))
+    assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    tracemalloc.stop()
+    assert result.errors() in ([], [("", "too_large")])
