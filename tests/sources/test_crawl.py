@@ -540,8 +540,8 @@ def test_what_headers_and_pages_say_of_their_use(tmp_path: Path, rows: Callable)
 
 
 def test_of_several_files_the_largest_that_is_there(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes) -> None:
-    page = b"""<img src=s.jpg srcset='m.jpg 2x, l.jpg 3x' alt='all there'><img src=s.jpg srcset='gone.jpg 3x' alt='one there'>
-    <img src=no.jpg srcset='gone.jpg 3x' alt='none there'>"""
+    page = b"""<img src=s.jpg srcset='m.jpg 2x, l.jpg 3x' alt='all there'>
+    <img src=s.jpg srcset='gone.jpg 3x' alt='one there'><img src=no.jpg srcset='gone.jpg 3x' alt='none there'>"""
     parts = [response(f"http://a.org/{n}.jpg", jpeg + n.encode(), "image/jpeg") for n in "sml"]
     path = written(tmp_path / "a.warc", b"".join([response("http://a.org/", page), *parts]))
     found = rows(crawl.read(path, sink)).found
