@@ -4,13 +4,12 @@ Each is handed on as the WARC record that says the same, so that everything afte
 """
 
 import io
-import zlib
 from collections.abc import Callable, Iterator
 
 from fastwarc import ArchiveIterator
 
 from curation.errors import BadItemError
-from curation.sources.archive import ARC_LINE, Archive, search, span
+from curation.sources.archive import ARC_LINE, HEADER_BYTES, Archive, inflated, search, span
 from curation.sources.found import IMAGE_BYTES
 from curation.sources.warc import Fault, Record, read_record
 
@@ -23,29 +22,41 @@ def records(archive: Archive, wants: Callable[[Record], int], start: int = 0) ->
     while position is not None and position < archive.bytes:
         begun = position
         try:
-            position, head = span(archive, begun)
+            position, block = (_member if archive.gzipped else _plain)(archive, begun)
         except BadItemError as bad:
             yield Fault(begun, bad.code, bad.detail)
             position = search(archive, begun + 1)
             continue
-        if not head or head.startswith(b"filedesc:"):
+        if not block or block.startswith(b"filedesc:"):
             continue
-        if ARC_LINE.match(head) is None:
-            yield Fault(begun, "bad_record", f"no ARC header, but {head[:16]!r}")
+        if ARC_LINE.match(block) is None:
+            yield Fault(begun, "bad_record", f"no ARC header, but {block[:16]!r}")
             continue
-        item = _read(_block(archive, begun), wants)
+        item = _read(block, wants)
         if item is not None:
             yield item._replace(offset=begun)
 
 
-def _block(archive: Archive, position: int) -> bytes:
+def _plain(archive: Archive, position: int) -> tuple[int, bytes]:
+    """Where a record ends, and as much of it as is read; b"" for padding."""
+    end, head = span(archive, position)
     archive.file.seek(position)
-    if not archive.gzipped:
-        return archive.file.read(BLOCK_BYTES)
-    member, block = zlib.decompressobj(31), b""
-    while len(block) < BLOCK_BYTES and not member.eof and (data := archive.file.read(BLOCK_BYTES)):
-        block += member.decompress(data, BLOCK_BYTES - len(block))
-    return block
+    return end, head and archive.file.read(min(end - position, BLOCK_BYTES))
+
+
+def _member(archive: Archive, position: int) -> tuple[int, bytes]:
+    """The same for a gzip member, which is unpacked once."""
+    archive.file.seek(position)
+    padding = archive.file.read(HEADER_BYTES)
+    if not padding.strip(b"\0\r\n"):
+        return position + len(padding), b""
+    pieces, size, end = [], 0, None
+    for piece, ends in inflated(archive.file, position):
+        pieces += [piece] if size < BLOCK_BYTES else []
+        size, end = size + len(piece), ends
+    if end is None:
+        raise BadItemError("truncated_record", "the file ends within its gzip member")
+    return end, b"".join(pieces)
 
 
 def _read(block: bytes, wants: Callable[[Record], int]) -> Record | Fault | None:

@@ -21,7 +21,7 @@ HEADER_END = re.compile(rb"\r?\n\r?\n")
 CONTENT_LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,15})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 # ARC, versions 1 and 2: URL, which may hold blanks, IP address, date, media type and more, bytes of the content.
 ARC_LINE = re.compile(
-    rb"([a-z][a-z+.-]{1,15}:[^\r\n]{0,2048}) ([0-9.]{7,15}|[0-9a-fA-F:]{2,39}) (\d{12,17}) ([^\r\n]{0,1024}?)"
+    rb"(?>([a-z][a-z+.-]{1,15}:[^\r\n]{0,2048}?) ([0-9.]{7,15}|[0-9a-fA-F:]{2,39}) (\d{12,17}) )([^\r\n]{0,1024}?)"
     rb" ?(\d{1,12})\r?\n"
 )
 
@@ -131,10 +131,9 @@ def record_bytes(block: bytes) -> int | None:
     line = ARC_LINE.match(block)
     if line:
         return line.end() + int(line[5])
-    end, length = HEADER_END.search(block), CONTENT_LENGTH.search(block)
-    if not WARC.start.match(block) or not end or not length or length.start() > end.start():
-        return None
-    return end.end() + int(length[1])
+    end = HEADER_END.search(block) if WARC.start.match(block) else None
+    length = CONTENT_LENGTH.search(block, 0, end.start() + 1) if end else None
+    return end.end() + int(length[1]) if length else None
 
 
 def inflated(file: BinaryIO, position: int) -> Iterator[tuple[bytes, int | None]]:
@@ -184,14 +183,16 @@ def search(archive: Archive, position: int) -> int | None:
         archive.file.seek(0)
         if archive.form.start.match(archive.file.read(archive.form.overlap)):
             return 0
+    size = LOOK_BYTES  # the next record is near, or far
     while position < archive.bytes:
         before = min(position, 1)  # for the end of the line before
         archive.file.seek(position - before)
-        block = archive.file.read(READ_BYTES)
+        block = archive.file.read(size)
         for match in pattern.finditer(block, before):
             if not archive.gzipped or _begins_record(archive, position - before + match.start()):
                 return position - before + match.start()
-        position += max(1, len(block) - archive.form.overlap) if len(block) == READ_BYTES else READ_BYTES
+        position += max(1, len(block) - archive.form.overlap) if len(block) == size else size
+        size = READ_BYTES
     return None
 
 

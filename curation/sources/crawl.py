@@ -29,7 +29,7 @@ from curation.sources.holdings import PAGE_KINDS, Holdings, Revisit, Shelf, rang
 from curation.sources.html import read_page
 from curation.sources.shown import Shown, facts_of, pairs, shown
 from curation.sources.urls import normal_url
-from curation.sources.warc import Fault, Record
+from curation.sources.warc import Fault, Record, bearable
 
 SUFFIXES = tuple(f"{form}{packed}" for form in (".warc", ".arc", ".wat") for packed in ("", ".gz", ".zst"))
 PAGE_START = re.compile(rb"\s*<(?:!doctype html|html|head|body|!--)", re.IGNORECASE)
@@ -70,7 +70,7 @@ def read(
 
     Reasons: `no_letters`, `no_url`, `data_url`, `bad_url`, `too_many_images`, `too_deep`; of records: see
     `warc.records`, `unresolved_revisit` where a page or a picture is said to be the same as one that the archive does
-    not hold, `bad_json` in a WAT; of the file: `not_warc`, `too_many_records`, `too_large`, `bad_file`.
+    not hold, `bad_json` in a WAT; of the file: `not_warc`, `too_damaged`, `too_many_records`, `too_large`, `bad_file`.
     """
     return batches(chain.from_iterable(_items(uri, images, page_bytes, page_images)))
 
@@ -97,7 +97,7 @@ def _read(uri: str, page_bytes: int, page_images: int) -> Iterator[_Copy | _Plac
         holdings = Holdings()
         with tempfile.SpooledTemporaryFile(SHELF_BYTES) as file:
             shelf = Shelf(file)
-            for item in _walk(archive, uri, holdings, page_bytes, page_images):
+            for item in until_broken(_walk(archive, uri, holdings, page_bytes, page_images)):
                 if isinstance(item, Shown):
                     shelf.add(item)
                 else:
@@ -109,7 +109,8 @@ def _walk(
     archive: Archive, uri: str, holdings: Holdings, page_bytes: int, page_images: int
 ) -> Iterator[Shown | Reject]:
     """What is on the pages of an archive; `holdings` is filled."""
-    for record in _records(archive, lambda record: page_bytes if _may_be_page(record) else 0):
+    found = _records(archive, lambda record: page_bytes if _may_be_page(record) else 0)
+    for record in bearable(found):
         if isinstance(record, Fault):
             yield Reject(str(record.offset), record.code, record.detail)
             continue

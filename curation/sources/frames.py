@@ -16,6 +16,7 @@ SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 DICTIONARY = b"\x5d\x2a\x4d\x18"  # the WARC zstd proposal (iipc/warc-specifications, zstd): a dictionary comes first
 DICTIONARY_BYTES = 32 << 20  # assumption: dictionaries in use have 1 MiB
 PIECE_BYTES = 64 << 10
+FRAMES = 10_000  # assumption: whatever holds more damaged ones is no archive any more
 RLE, RESERVED = 1, 3  # block types: RFC 8878, 3.1.1.2.2
 
 
@@ -70,6 +71,11 @@ def unpacked_frames(file: BinaryIO, limit: int, bad: list[tuple[int, BadItemErro
             if error and begun:
                 plain.seek(begun)
                 plain.truncate()
+            if len(bad) >= FRAMES:
+                bad.append(
+                    (frame.offset, BadItemError("too_damaged", f"nothing is read after {FRAMES} damaged frames"))
+                )
+                break
         plain.seek(0)
         yield plain
 

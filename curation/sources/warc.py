@@ -15,6 +15,7 @@ from curation.errors import BadItemError
 from curation.sources.archive import WARC, Archive, search, span
 from curation.sources.http import Said, decoded, said
 
+FAULTS = 10_000  # assumption: whatever holds more damaged places is no archive any more
 READ_TYPES = ("response", "resource", "revisit")
 
 
@@ -53,6 +54,19 @@ class _Stop(NamedTuple):
     given: bool
     named: bool
     error: str | None
+
+
+def bearable(items: Iterator[Any]) -> Iterator[Any]:
+    """The items; BadItemError `too_damaged` after FAULTS among them of something that is no record.
+
+    To look for the next record takes so much longer than to read one that a file made for it would take hours.
+    """
+    left = FAULTS
+    for item in items:
+        yield item
+        left -= isinstance(item, Fault) and item.code in ("bad_record", "corrupt_record", "truncated_record")
+        if left < 0:
+            raise BadItemError("too_damaged", f"nothing is read after {FAULTS} damaged records")
 
 
 def records(archive: Archive, wants: Callable[[Record], int], start: int = 0) -> Iterator[Record | Fault]:

@@ -23,7 +23,7 @@ from curation.sources.html import chosen_license
 from curation.sources.http import TDM, opt_out
 from curation.sources.shown import Facts, facts_of, good_texts, pair, too_many
 from curation.sources.urls import absolute_url, base_of, joined
-from curation.sources.warc import Fault, walk
+from curation.sources.warc import Fault, bearable, walk
 
 STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 LINK = re.compile(rb"\{(?:%b:%b,?)*+\}" % (STRING, STRING), re.DOTALL)
@@ -85,7 +85,7 @@ def rows(archive: Archive, record_bytes: int, images: int) -> Iterator[list[Seve
     `warc.walk`, `too_large` and `bad_json`.
     """
     scratch = Scratch()
-    for page in walk(archive, lambda warc: _read(warc, record_bytes, scratch)):
+    for page in bearable(walk(archive, lambda warc: _read(warc, record_bytes, scratch))):
         if isinstance(page, Fault):
             yield [Reject(str(page.offset), page.code, page.detail)]
         else:

@@ -3,6 +3,7 @@
 import gzip
 import random
 import re
+import time
 import tracemalloc
 import zlib
 from collections import Counter
@@ -586,3 +587,54 @@ def test_a_small_file_of_endless_records(tmp_path: Path, rows: Callable, packing
     assert tracemalloc.get_traced_memory()[1] < 100 << 20
     tracemalloc.stop()
     assert result.errors() in ([], [("", "too_large")])
+
+
+@pytest.mark.parametrize("what", ["line of a response", "lines of a response", "line of a record", "URL"])
+def test_headers_without_an_end(tmp_path: Path, rows: Callable, what: str) -> None:
+    size = 64 << 20
+    block = {
+        "line of a response": OK + b"X: " + b"a" * size + b"\r\n\r\n",
+        "lines of a response": OK + b"X: a\r\n" * (size // 6) + b"\r\n",
+    }.get(what, OK + b"\r\n")
+    bad = record("response", "http://a.org/", block)
+    if what == "line of a record":
+        bad = bad.replace(b"WARC-Date", b"X: " + b"a" * size + b"\r\nWARC-Date", 1)
+    if what == "URL":
+        bad = bad.replace(b"http://a.org/", b"http://a.org/" + b"a" * size, 1)
+    good = response("http://b.org/", b"<img src=a alt='a dog'>")
+    path = written(tmp_path / "a.warc.gz", packed([good, bad, good]))
+    del bad, block
+    tracemalloc.start()
+    result = rows(crawl.read(path, None))
+    assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    tracemalloc.stop()
+    assert [row["caption"] for row in result.found] == ["a dog"] * 2
+    assert [error for _, error in result.errors()] == ["bad_record"]
+
+
+GOOD = response("http://b.org/", b"<img src=a alt='a dog'>")
+ARC_GOOD = b"http://b.org/ 1.2.3.4 20240101000000 text/html 23\n<img src=a alt='a dog'>\n"
+MANY = {  # what is there many times between two good records, and whether all of it is borne
+    "empty members": (gzip.compress(GOOD), gzip.compress(b"") * 20_000, True),
+    "members that hold no record": (gzip.compress(GOOD), gzip.compress(b"x") * 20_000, False),
+    "starts of members": (gzip.compress(GOOD), b"\x1f\x8b\x08\x00" * 100_000, True),
+    "starts of records": (GOOD, b"WARC/1.0\r\n" * 20_000, False),
+    "records that are too short": (GOOD, b"WARC/1.0\r\nContent-Length: 5\r\n\r\n" * 30_000, False),
+    "empty frames": (zstandard.compress(GOOD), zstandard.compress(b"") * 20_000, True),
+    "starts of frames": (zstandard.compress(GOOD), b"\x28\xb5\x2f\xfd" * 100_000, False),
+    "records of an ARC": (ARC_GOOD, b"http://a.org/ 1.2.3.4 20240101000000 text/html 0\n" * 20_000, True),
+    "short records of an ARC": (ARC_GOOD, b"http://a.org/ 1.2.3.4 20240101000000 text/html 5\n" * 30_000, False),
+    "lines like those of an ARC": (ARC_GOOD, (b"http://a.org/" + b" 1.1.1.1 123456789012 x" * 99 + b"\n") * 1000, True),
+}
+
+
+@pytest.mark.parametrize("what", MANY)
+def test_a_file_of_nothing_but_damage_takes_little_time(tmp_path: Path, rows: Callable, what: str) -> None:
+    good, bad, is_borne = MANY[what]
+    path = written(tmp_path / "a.warc", good + bad + good)
+    begin = time.process_time()
+    result = rows(crawl.read(path, None))
+    assert time.process_time() - begin < 15
+    assert [row["caption"] for row in result.found] == ["a dog"] * (1 + is_borne)
+    assert ("too_damaged" in {error for _, error in result.errors()}) != is_borne
+    assert len(result.rejected) <= 10_002

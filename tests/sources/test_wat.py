@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from fastwarc import ArchiveIterator
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,6 +82,19 @@ def test_the_pairs_are_those_of_the_warc(data: Path, rows: Callable, sink: Any) 
         for row in of_warc.found:
             in_both = row["caption_kind"] in ("alt", "title") and "url_from" not in row["extra"]
             assert not in_both or (row["document"], row["url"]) in urls or missing, name
+
+
+@pytest.mark.parametrize("form", ["plain", "one gzip member", "zstd"])
+def test_every_form_of_one_wat_gives_the_same(tmp_path: Path, rows: Callable, form: str) -> None:
+    plain = [gzip.decompress(part) for part in pages(6)]
+    content = {
+        "plain": b"".join(plain),
+        "one gzip member": gzip.compress(b"".join(plain)),
+        "zstd": b"".join(map(zstandard.compress, plain)),
+    }[form]
+    result = read(tmp_path, rows, [content])
+    assert [row["caption"] for row in result.found] == [f"{what} {n}" for n in range(6) for what in ("dog", "cat")]
+    assert not result.rejected
 
 
 def test_records_of_common_crawl_itself(data: Path, rows: Callable) -> None:
