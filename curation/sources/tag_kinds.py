@@ -1,7 +1,7 @@
 """What the tag scanner does at an element of each name: flags, and a hash table of them for the compiled loop.
 
-The compiled loops keep copies of these, also on disk: whoever changes a list here changes a kernel file too, or clears
-the cache. The lists are the HTML Standard's: 13.1.2 (void and raw text elements), 13.2.6.1 to 13.2.6.5 (tree construction).
+The compiled loops keep copies of these, also on disk: whoever changes a list here touches the kernel files too. The
+lists are the HTML Standard's: 13.1.2 (void and raw text elements), 13.2.6.1 to 13.2.6.5 (tree construction).
 """
 
 import numpy as np
