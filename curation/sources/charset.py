@@ -3,11 +3,13 @@ WHATWG Encoding Standard, whose labels mean wider encodings than their names say
 """
 
 import codecs
+import contextlib
 import re
 
 SNIFF_BYTES = 4096  # the HTML standard looks at 1,024; pages with long heads declare their charset later
 META = re.compile(rb"<meta[^>]{0,1000}?charset\s*+=\s*+[\"']?\s*+([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+MARKS_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 FALLBACK = "windows-1252"  # the HTML standard's, for pages that say nothing
 
 # Encoding Standard, 4.2: labels whose encoding is not the one Python knows by that name.
@@ -33,6 +35,16 @@ WIDER = {
 KNOWN = re.compile(
     r"utf-8|cp(?:866|874|932|949|125\d)|iso8859-\d+|koi8-[ru]|mac-(?:roman|cyrillic)|gb18030|hz|big5hkscs|euc_jp|iso2022_jp"
 )
+
+
+def utf8(body: bytes, header: str | None) -> bytes:
+    """A page as valid UTF-8 without a mark: the bytes where they are that already, else what `decode` makes of them."""
+    if not body.startswith(MARKS_16) and b"\0" not in body and b"\x1b" not in body:
+        with contextlib.suppress(UnicodeDecodeError):
+            if not body.isascii():
+                body.decode()
+            return body.removeprefix(codecs.BOM_UTF8)
+    return decode(body, header).encode("utf-8", "replace")
 
 
 def decode(body: bytes, header: str | None) -> str:

@@ -1,121 +1,147 @@
-"""Web archives: each picture of each HTML page with its alt text, title and figure caption.
+"""Web archives: each picture of each HTML page with every text that the page gives it.
 
-An archive is walked twice: once for where its pictures, redirects and revisits are, once for its pages. Pictures that
-a page shows and the archive holds are copied into the pool; the others keep their URL alone.
+WARC and ARC files are walked once. What is found on their pages is put aside until all of the archive is seen, as the
+picture may come after its page. Pictures that a page shows and the archive holds are pointed to, or copied
+into the pool where they are no plain bytes of the file; the others keep their URL alone. Of WAT files, see `wat`.
 """
 
 import re
+import tempfile
 from collections.abc import Iterator
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from curation.errors import BadItemError
-from curation.sources.archive import Archive, open_archive
+from curation.sources import arc, warc, wat
+from curation.sources.archive import ARC, Archive, open_archive
 from curation.sources.found import (
     IMAGE_BYTES,
     Found,
     ImageSink,
     Reject,
     batches,
-    caption_text,
     image_extension,
-    license_group,
     until_broken,
 )
-from curation.sources.html import Page, Picture, absolute_url, joined, normal_url, read_page
-from curation.sources.warc import Fault, Record, records
+from curation.sources.holdings import PAGE_KINDS, Holdings, Revisit, Shelf, range_of
+from curation.sources.html import read_page
+from curation.sources.shown import Shown, facts_of, pairs, shown
+from curation.sources.urls import normal_url
+from curation.sources.warc import Fault, Record, bearable
 
-SUFFIXES = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")  # ARC, the format before WARC, is told and refused
-PAGE_KINDS = ("text/html", "application/xhtml+xml")
+SUFFIXES = tuple(f"{form}{packed}" for form in (".warc", ".arc", ".wat") for packed in ("", ".gz", ".zst"))
 PAGE_START = re.compile(rb"\s*<(?:!doctype html|html|head|body|!--)", re.IGNORECASE)
-REDIRECTS = (301, 302, 303, 307, 308)
-HOPS = 5  # redirects that are followed
 PAGE_BYTES = 10 << 20  # assumption: five times the largest of common crawls, which cut at 1 MiB
+SHELF_BYTES = 32 << 20  # of what waits for the end of the archive that are kept in memory
 PAGE_IMAGES = 10_000  # assumption: no page made for people shows more
 
 
-class _Index(NamedTuple):
-    """Where the archive holds the picture of a URL, and where its redirects and revisits lead."""
+class _Copy(NamedTuple):
+    """A picture that must be copied into the pool, and the record that holds it."""
 
-    pictures: dict[str, int]
-    leads: dict[str, str]
-
-    def find(self, url: str | None) -> int | None:
-        """Offset of the record that holds the picture of a URL, null where none does."""
-        for _ in range(HOPS + 1):
-            if url is None or url in self.pictures:
-                break
-            url = self.leads.get(url)
-        return self.pictures.get(url) if url is not None else None
+    record: int
+    data: bytes
 
 
-class _Shown(NamedTuple):
-    """A picture on a page: a pair for each of its texts, and the record that holds its bytes.
+class _Placed(NamedTuple):
+    """A picture on a page, which of its URLs it has, and the record or the pointer to where its bytes are, if any."""
 
-    `data` is there when that record is met for the first time.
-    """
-
-    pairs: list[Found]
-    record: int | None
-    data: bytes | None
+    shown: Shown
+    which: int
+    place: int | dict[str, Any] | None
 
 
 def read(
     uri: str, images: ImageSink, *, page_bytes: int = PAGE_BYTES, page_images: int = PAGE_IMAGES
 ) -> Iterator[pa.RecordBatch]:
-    """The pairs of one web archive as FOUND batches, and REJECTED ones.
+    """The pairs of one web archive (WARC, ARC or WAT; plain, gzip or zstd) as FOUND batches, and REJECTED ones.
 
-    An item is an img element with an alt text, a title or a figcaption around it (one without any is no item); each of
-    the three gives a pair of its own, `caption_kind` tells them apart. `item` of a rejected one is `OFFSET#N`, of a
-    record that cannot be read `OFFSET`. Of a page that is longer than PAGE_BYTES nothing is read, of one with more
-    than PAGE_IMAGES the first.
+    An item is an img element with an alt text, a title, an aria-label or a figcaption around it (one without any is no
+    item); each gives a pair of its own, `caption_kind` (`alt`, `title`, `aria_label`, `figcaption`) tells them apart. A
+    WAT has `alt` and `title` alone, and no URL but that of src. Else the URL is that of the largest file that the
+    element names (see `candidates`), or of the largest one that the archive holds. `extra` may hold `page_language`,
+    `opt_out` (see `http.opt_out`), `url_from` (the attribute of the URL, where it is not src) and `caption_cut`.
 
-    Reasons: `no_letters`, `no_url`, `data_url`, `bad_url`, `too_many_images`; of records: see `warc.records`; of the
-    file: `not_warc` (also ARC), `too_large`, `bad_file`.
+    `item` of a rejected one is `OFFSET#N`, of a record that cannot be read `OFFSET`, which for a zstd file is that in
+    the unpacked one. Of a page that is longer than PAGE_BYTES nothing is read, of one with more than PAGE_IMAGES the
+    first.
+
+    Reasons: `no_letters`, `no_url`, `data_url`, `bad_url`, `too_many_images`, `too_deep`; of records: see
+    `warc.records`, `unresolved_revisit` where a page or a picture is said to be the same as one that the archive does
+    not hold, `bad_json` in a WAT; of the file: `not_warc`, `too_damaged`, `too_many_records`, `too_large`, `bad_file`.
     """
-    return batches(_items(uri, images, page_bytes, page_images))
+    return batches(chain.from_iterable(_items(uri, images, page_bytes, page_images)))
 
 
-def _items(uri: str, images: ImageSink, page_bytes: int, page_images: int) -> Iterator[Found | Reject]:
+def _items(uri: str, images: ImageSink, page_bytes: int, page_images: int) -> Iterator[list[Found | Reject]]:
     pointers = {}
-    for item in until_broken(_shown(uri, page_bytes, page_images)):
-        if isinstance(item, Reject):
-            yield item
-            continue
-        if item.data is not None:
+    for item in until_broken(_read(uri, page_bytes, page_images)):
+        if isinstance(item, _Copy):
             pointers[item.record] = images.add(item.data, image_extension(item.data))
-        pointer = pointers.get(item.record)
-        yield from (pair._replace(image=pointer) for pair in item.pairs)
+        elif isinstance(item, _Placed):
+            pointer = item.place if isinstance(item.place, dict) else pointers.get(item.place)
+            yield pairs(item.shown, item.which, pointer)
+        else:
+            yield item if isinstance(item, list) else [item]
 
 
-def _shown(uri: str, page_bytes: int, page_images: int) -> Iterator[_Shown | Reject]:
+def _read(uri: str, page_bytes: int, page_images: int) -> Iterator[_Copy | _Placed | Reject | list[Found | Reject]]:
     with open_archive(uri) as archive:
-        index, met = _index(archive), set()
-        for record in records(archive, lambda record: page_bytes if _may_be_page(record) else 0):
-            if isinstance(record, Fault):
-                yield Reject(str(record.offset), record.code, record.detail)
-                continue
-            if not record.body or not (record.kind or PAGE_START.match(record.body)):
-                continue
-            try:
-                page = read_page(record.body, record.url, record.charset)
-            except BadItemError as error:
-                yield Reject(str(record.offset), error.code, f"{record.url}: {error.detail}")
-                continue
-            for number, picture in enumerate(page.pictures[:page_images]):
-                try:
-                    pairs = _pairs(picture, page, record.url or f"{uri}#{record.offset}")
-                except BadItemError as error:
-                    yield Reject(f"{record.offset}#{number}", error.code, error.detail)
-                    continue
-                place = index.find(pairs[0].url)
-                data = _picture(archive, place) if place is not None and place not in met else None
-                met.add(place)
-                yield _Shown(pairs, place, data)
-            if len(page.pictures) > page_images:
-                left = f"{len(page.pictures)} images with texts, the first {page_images} are read"
-                yield Reject(str(record.offset), "too_many_images", left)
+        for offset, error in archive.bad:
+            yield Reject(f"zstd:{offset}", error.code, error.detail)
+        if wat.is_wat(archive):
+            yield from wat.rows(archive, page_bytes, page_images)
+            return
+        holdings = Holdings()
+        with tempfile.SpooledTemporaryFile(SHELF_BYTES) as file:
+            shelf = Shelf(file)
+            for item in until_broken(_walk(archive, uri, holdings, page_bytes, page_images)):
+                if isinstance(item, Shown):
+                    shelf.add(item)
+                else:
+                    yield item
+            yield from _placed(archive, uri, holdings, shelf)
+
+
+def _walk(
+    archive: Archive, uri: str, holdings: Holdings, page_bytes: int, page_images: int
+) -> Iterator[Shown | Reject]:
+    """What is on the pages of an archive; `holdings` is filled."""
+    found = _records(archive, lambda record: page_bytes if _may_be_page(record) else 0)
+    for record in bearable(found):
+        if isinstance(record, Fault):
+            yield Reject(str(record.offset), record.code, record.detail)
+            continue
+        holdings.note(record)
+        if record.body and (record.kind or PAGE_START.match(record.body)):
+            yield from _on_page(record, uri, page_images)
+    if holdings.left < 0:
+        yield Reject("", "too_many_records", "what the last of them hold is not looked up")
+    for revisit in holdings.revisits:
+        origin = holdings.resolve(revisit)
+        if origin is None:
+            yield from _unresolved(revisit)
+            continue
+        offset, url = origin
+        mine = normal_url(revisit.url)
+        if holdings.pictures.get(url) == offset:
+            holdings.pictures.setdefault(mine, offset)
+        elif mine != url:  # else its pairs are there already
+            record = _record_at(archive, offset, page_bytes)
+            again = record and record._replace(url=revisit.url, offset=revisit.offset)
+            yield from _on_page(again, uri, page_images) if again else ()
+
+
+def _unresolved(revisit: Revisit) -> Iterator[Reject]:
+    if not revisit.kind or revisit.kind in PAGE_KINDS or revisit.kind.startswith("image/"):
+        detail = f"{revisit.url}: the same as {revisit.target or revisit.digest}, which the archive does not hold"
+        yield Reject(str(revisit.offset), "unresolved_revisit", detail)
+
+
+def _records(archive: Archive, wants: Any, start: int = 0) -> Iterator[Record | Fault]:
+    return (arc if archive.form is ARC else warc).records(archive, wants, start)
 
 
 def _may_be_page(record: Record) -> bool:
@@ -123,43 +149,34 @@ def _may_be_page(record: Record) -> bool:
     return record.type != "revisit" and (record.kind in PAGE_KINDS or (not record.kind and record.type == "response"))
 
 
-def _pairs(picture: Picture, page: Page, document: str) -> list[Found]:
-    """A pair for each good text of a picture. Raises BadItemError where it has none, or no URL."""
-    url = absolute_url(page.base, picture.src)
-    pairs, error = [], BadItemError("no_caption")
-    for kind, raw in picture.texts:
-        try:
-            text, cut = caption_text(raw)
-        except BadItemError as bad:
-            error = bad
-            continue
-        group = license_group(page.license)
-        pairs.append(
-            Found(url, text, kind, document, url=url, license=page.license, license_group=group, extra=cut or None)
-        )
-    if not pairs:
-        raise error
-    return pairs
+def _on_page(record: Record, uri: str, page_images: int) -> Iterator[Shown | Reject]:
+    try:
+        page = read_page(record.body, record.url, record.said)
+    except BadItemError as error:
+        yield Reject(str(record.offset), error.code, f"{record.url}: {error.detail}")
+        return
+    facts = facts_of(record.url or f"{uri}#{record.offset}", page.license, page.language, page.opt_out)
+    yield from shown(record.offset, page.base, facts, page.pictures, page_images)
 
 
-def _index(archive: Archive) -> _Index:
-    index = _Index({}, {})
-    for record in records(archive, lambda record: 0):
-        url = None if isinstance(record, Fault) else normal_url(record.url)
-        if url is None:
-            continue
-        if record.type == "revisit" or record.status in REDIRECTS:
-            lead = normal_url(joined(record.url, record.refers or ""))
-            if lead is not None and lead != url:
-                index.leads.setdefault(url, lead)
-        elif record.kind.startswith("image/") and record.status in (None, 200) and not record.cut:
-            index.pictures.setdefault(url, record.offset)
-    return index
+def _placed(archive: Archive, uri: str, holdings: Holdings, shelf: Shelf) -> Iterator[_Copy | _Placed]:
+    """What is on the shelf, with the place of each picture that the archive holds; before it what must be copied."""
+    met: dict[int, dict[str, Any] | int | None] = {}
+    for item in shelf:
+        placed = _Placed(item, 0, None)
+        for which, url in enumerate(item.urls):
+            place = holdings.find(url.url)
+            if place is not None and place not in met:
+                record = _record_at(archive, place, IMAGE_BYTES)
+                is_picture = record is not None and image_extension(record.body) is not None
+                met[place] = (range_of(archive, uri, record) or place) if is_picture else None
+                yield from (_Copy(place, record.body),) if met[place] == place else ()
+            if met.get(place) is not None:
+                placed = _Placed(item, which, met[place])
+                break
+        yield placed
 
 
-def _picture(archive: Archive, offset: int) -> bytes | None:
-    """The image file in the record at an offset; null where it cannot be read or is no raster image after all."""
-    back = archive.file.tell()  # the walk over the pages goes on from there
-    record = next(records(archive, lambda record: IMAGE_BYTES, offset), None)
-    archive.file.seek(back)
-    return record.body if isinstance(record, Record) and image_extension(record.body) else None
+def _record_at(archive: Archive, offset: int, limit: int) -> Record | None:
+    record = next(_records(archive, lambda record: limit, offset), None)
+    return record if isinstance(record, Record) and record.offset == offset else None

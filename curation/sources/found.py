@@ -7,8 +7,10 @@ row whose item is "".
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from curation.errors import BadItemError
@@ -85,6 +87,18 @@ class Found(NamedTuple):
     extra: dict[str, str] | None = None
 
 
+class Several(NamedTuple):
+    """Pairs without images that share all but their URL (and identity), caption and kind, as rows of FOUND."""
+
+    urls: list[str]
+    texts: list[str]
+    kinds: list[str]
+    document: str
+    license: str | None
+    license_group: str | None
+    extra: dict[str, str] | None
+
+
 class Reject(NamedTuple):
     """One input item that is no pair, as a row of REJECTED."""
 
@@ -93,20 +107,20 @@ class Reject(NamedTuple):
     detail: str | None = None
 
 
-def batches(items: Iterable[Found | Reject], rows: int = 5000) -> Iterator[pa.RecordBatch]:
-    """Record batches of at most `rows` rows, each of schema FOUND or REJECTED; order is kept within each schema."""
-    found: list[Found] = []
-    rejected: list[Reject] = []
+def batches(items: Iterable[Found | Several | Reject], rows: int = 5000) -> Iterator[pa.RecordBatch]:
+    """Record batches of about ROWS rows, each of schema FOUND or REJECTED; order is kept within each sort of item."""
+    made = {Found: _found, Several: _found_of_several, Reject: _rejected}
+    kept: dict[type, list] = {sort: [] for sort in made}
+    size = dict.fromkeys(made, 0)
     for item in items:
-        kept, schema = (found, FOUND) if isinstance(item, Found) else (rejected, REJECTED)
-        kept.append(item)
-        if len(kept) >= rows:
-            yield _batch(kept, schema)
-            kept.clear()
-    if found:
-        yield _batch(found, FOUND)
-    if rejected:
-        yield _batch(rejected, REJECTED)
+        sort = type(item)
+        kept[sort].append(item)
+        size[sort] += len(item.urls) if sort is Several else 1
+        if size[sort] >= rows:
+            yield made[sort](kept[sort])
+            kept[sort].clear()
+            size[sort] = 0
+    yield from (made[sort](items) for sort, items in kept.items() if items)
 
 
 def until_broken(items: Iterable[Any]) -> Iterator[Any]:
@@ -122,14 +136,32 @@ def until_broken(items: Iterable[Any]) -> Iterator[Any]:
         yield Reject("", "bad_file", str(error))
 
 
-def _batch(items: list[Found] | list[Reject], schema: pa.Schema) -> pa.RecordBatch:
-    columns = dict(zip(items[0]._fields, zip(*items)))
-    if "extra" in columns:
-        columns["extra"] = [None if e is None else list(e.items()) for e in columns["extra"]]
-    if "detail" in columns:
-        columns["detail"] = [d and d[:DETAIL_CHARS] for d in columns["detail"]]
-    arrays = [_array(columns[field.name], field.type) for field in schema]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+def _found(items: list[Found]) -> pa.RecordBatch:
+    columns = dict(zip(Found._fields, zip(*items)))
+    columns["extra"] = [e and list(e.items()) for e in columns["extra"]]
+    return pa.RecordBatch.from_arrays([_array(columns[field.name], field.type) for field in FOUND], schema=FOUND)
+
+
+def _found_of_several(items: list[Several]) -> pa.RecordBatch:
+    columns = dict(zip(Several._fields, zip(*items)))
+    columns["extra"] = [e and list(e.items()) for e in columns["extra"]]
+    of_item = pa.array(np.repeat(np.arange(len(items)), [len(item.urls) for item in items]))
+    url, caption, kind = (
+        _array(list(chain.from_iterable(columns[name])), pa.string()) for name in ("urls", "texts", "kinds")
+    )
+    arrays = {"identity": url, "url": url, "caption": caption, "caption_kind": kind}
+    for field in FOUND:
+        if field.name in columns:
+            arrays[field.name] = _array(columns[field.name], field.type).take(of_item)
+    return pa.RecordBatch.from_arrays(
+        [arrays.get(field.name, pa.nulls(len(url), field.type)) for field in FOUND], schema=FOUND
+    )
+
+
+def _rejected(items: list[Reject]) -> pa.RecordBatch:
+    columns = dict(zip(Reject._fields, zip(*items)))
+    columns["detail"] = [d and d[:DETAIL_CHARS] for d in columns["detail"]]
+    return pa.RecordBatch.from_arrays([_array(columns[field.name], field.type) for field in REJECTED], schema=REJECTED)
 
 
 def _array(values: Iterable[Any], type: pa.DataType) -> pa.Array:
@@ -148,6 +180,11 @@ def encodable(value: Any) -> Any:
     return type(value)(map(encodable, value)) if isinstance(value, list | tuple) else value
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text is a caption as it stands: a letter in it, no NUL, not too long."""
+    return len(text) <= CAPTION_CHARS and "\0" not in text and (text[:1].isalpha() or any(map(str.isalpha, text)))
+
+
 def caption_text(raw: str | None) -> tuple[str, dict[str, str]]:
     """A caption as it is stored, and what `extra` says of it: NUL removed, cut to 4,096 characters, else untouched.
 
@@ -157,6 +194,8 @@ def caption_text(raw: str | None) -> tuple[str, dict[str, str]]:
     >>> caption_text("a dog")
     ('a dog', {})
     """
+    if raw and is_plain(raw):
+        return raw, {}
     if raw is None or not raw.strip():
         raise BadItemError("no_caption")
     text = raw.replace("\0", "")

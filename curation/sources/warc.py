@@ -5,26 +5,26 @@ a damaged record. So whenever it stops, the file is looked at from the last reco
 there or named as a fault, and after a damaged record reading goes on at the next sound one.
 """
 
-import re
 from collections.abc import Callable, Generator, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastwarc import ArchiveIterator
 from fastwarc.warc import WarcRecord
 
 from curation.errors import BadItemError
-from curation.sources.archive import RECORD_START, Archive, search, span
-from curation.sources.http import decoded
+from curation.sources.archive import WARC, Archive, search, span
+from curation.sources.http import Said, decoded, said
 
-CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([^\s;\"']+)", re.IGNORECASE)
+FAULTS = 10_000  # assumption: whatever holds more damaged places is no archive any more
 READ_TYPES = ("response", "resource", "revisit")
 
 
 class Record(NamedTuple):
     """One response, resource or revisit. `kind` is its media type, lower-case, "" where none is stated.
 
-    `refers` is where a redirect or a revisit points; `cut` is true where the crawler stopped before the end. `body` is
-    the payload with transfer and content encoding undone; empty where it was not asked for.
+    `refers` is where a redirect or a revisit points; `digest` that of the payload; `cut` is true where the crawler
+    stopped before the end. `body` is the payload with transfer and content encoding undone; empty where it was not
+    asked for.
     """
 
     offset: int
@@ -32,8 +32,9 @@ class Record(NamedTuple):
     url: str
     status: int | None
     kind: str
-    charset: str | None
+    said: Said
     refers: str | None
+    digest: str | None
     cut: bool
     body: bytes = b""
 
@@ -55,16 +56,34 @@ class _Stop(NamedTuple):
     error: str | None
 
 
+def bearable(items: Iterator[Any]) -> Iterator[Any]:
+    """The items; BadItemError `too_damaged` after FAULTS among them of something that is no record.
+
+    To look for the next record takes so much longer than to read one that a file made for it would take hours.
+    """
+    left = FAULTS
+    for item in items:
+        yield item
+        left -= isinstance(item, Fault) and item.code in ("bad_record", "corrupt_record", "truncated_record")
+        if left < 0:
+            raise BadItemError("too_damaged", f"nothing is read after {FAULTS} damaged records")
+
+
 def records(archive: Archive, wants: Callable[[Record], int], start: int = 0) -> Iterator[Record | Fault]:
     """The records from `start` on, in order, with a Fault for whatever cannot be read.
 
     `wants` says of each record without its body how many bytes may be read of it; 0 leaves the body out. Faults:
     `too_large`, `bad_encoding`, `bad_record`, `corrupt_record`, `truncated_record`.
     """
+    return walk(archive, lambda warc: read_record(warc, wants), start)
+
+
+def walk(archive: Archive, read: Callable[[WarcRecord], Any], start: int = 0) -> Iterator[Any]:
+    """What `read` makes of each record from `start` on, where that is not null, with a Fault for whatever is broken."""
     position: int | None = start
     suspect: Fault | None = None
     while position is not None:
-        stop = yield from _read(archive, position, wants)
+        stop = yield from _read(archive, position, read)
         if suspect and (stop.given or stop.begun > position):  # what came after it can be read
             yield suspect
         after, faults = _resume(archive, stop.begun, stop.given, None if stop.given else stop.error)
@@ -79,14 +98,14 @@ def records(archive: Archive, wants: Callable[[Record], int], start: int = 0) ->
         yield suspect
 
 
-def _read(archive: Archive, position: int, wants: Callable[[Record], int]) -> Generator[Record | Fault, None, _Stop]:
+def _read(archive: Archive, position: int, read: Callable[[WarcRecord], Any]) -> Generator[Any, None, _Stop]:
     """What fastwarc reads from a position on; the value of the generator is where and why it stopped."""
     archive.file.seek(position)
     begun, given, named = position, False, False
     try:
         for warc in ArchiveIterator(archive.file, parse_http=False):
             begun, given = warc.stream_pos, False
-            item = _record(warc, wants)
+            item = read(warc)
             given, named = True, isinstance(item, Fault)
             if item is not None:
                 yield item
@@ -95,23 +114,25 @@ def _read(archive: Archive, position: int, wants: Callable[[Record], int]) -> Ge
     return _Stop(begun, given, named, None)
 
 
-def _record(warc: WarcRecord, wants: Callable[[Record], int]) -> Record | Fault | None:
-    if str(warc.record_type) not in READ_TYPES:
+def read_record(warc: WarcRecord, wants: Callable[[Record], int]) -> Record | Fault | None:
+    """A response, resource or revisit, or why it cannot be read; null for records of other types."""
+    sort = str(warc.record_type)
+    if sort not in READ_TYPES:
         return None
     if warc.is_http:
         # The lenient mode also reads header lines that end in a bare line feed, as old crawls have them.
         warc.parse_http(quirks_mode=True, strict_mode=False)
     headers = warc.http_headers
     content_type = (headers.get("Content-Type") if headers else warc.headers.get("Content-Type")) or ""
-    charset = CHARSET.search(content_type)
     record = Record(
         offset=warc.stream_pos,
-        type=str(warc.record_type),
+        type=sort,
         url=(warc.headers.get("WARC-Target-URI") or "").strip("<> "),  # wget wrote <URI>
         status=headers.status_code if headers else None,
         kind=content_type.partition(";")[0].strip().lower(),
-        charset=charset and charset[1],
+        said=said(headers, content_type),
         refers=warc.headers.get("WARC-Refers-To-Target-URI") or (headers.get("Location") if headers else None),
+        digest=warc.headers.get("WARC-Payload-Digest"),
         cut="WARC-Truncated" in warc.headers,
     )
     limit = wants(record)
@@ -142,7 +163,7 @@ def _resume(archive: Archive, position: int, given: bool, error: str | None) -> 
         except BadItemError as bad:
             faults.append(Fault(position, bad.code, bad.detail))
             return search(archive, position + 1), faults
-        if not given and RECORD_START.match(head):
+        if not given and WARC.start.match(head):
             if error is None:
                 return position, faults
             faults.append(Fault(position, "bad_record", error))

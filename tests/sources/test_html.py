@@ -8,13 +8,16 @@ from hypothesis import strategies as st
 
 from curation.errors import BadItemError
 from curation.sources.charset import decode
-from curation.sources.html import CLIMB, DEPTH, absolute_url, normal_url, read_page
+from curation.sources.html import CLIMB, DEPTH, read_page
+from curation.sources.http import Said
+from curation.sources.urls import absolute_url, base_of, normal_url
 
 PAGE = "http://a.org/dir/page.html"
 
 
 def texts(html: str) -> list[tuple[str | None, list[tuple[str, str]]]]:
-    return [tuple(picture) for picture in read_page(html.encode(), PAGE, None).pictures]
+    pictures = read_page(html.encode(), PAGE).pictures
+    return [(picture.urls[0].url if picture.urls else None, picture.texts) for picture in pictures]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +69,14 @@ def test_how_deep_in_a_figure(depth: int, seen: bool) -> None:
 @pytest.mark.parametrize("tag", ["div", "table><tr><td", "figure", "figure><figcaption", "b", "a", "x/", "li", "svg"])
 @pytest.mark.parametrize("times", [4_900, 300_000])
 def test_hostile_nesting_takes_little_time(tag: str, times: int) -> None:
+    texts("<figure><img src=a alt=x>")  # compiled, which takes seconds where it is not cached
     html = f"<{tag}>" * times + "<img src=a alt=x>" * 100 + "<div></div>" * (times // 3)
     begin = time.process_time()
     try:
         assert len(texts(html)) == 100
     except BadItemError as error:
         assert error.code == "too_deep"
-        assert times == 300_000
+        assert times == 300_000 or "figcaption" in tag
     assert time.process_time() - begin < 5
 
 
@@ -87,19 +91,20 @@ def test_hostile_nesting_takes_little_time(tag: str, times: int) -> None:
     ],
 )
 def test_long_pages_are_not_deep(html: str) -> None:
-    assert len(texts(html + "<img src=a alt=x>")) == 1
+    page = html + "<img src=a alt=x>"
+    assert len(read_page(page.encode(), PAGE, whole=True).pictures) == len(texts(page)) == 1
     with pytest.raises(BadItemError, match="too_deep"):
-        texts(html + "<div>" * (DEPTH + 1))
+        read_page((page + "<div>" * (DEPTH + 1)).encode(), PAGE, whole=True)
 
 
 def test_base_and_license() -> None:
     html = """<head><base href="/b/"></head><a rel="nofollow license" href="terms.html">t</a>
     <link rel=license href="//creativecommons.org/licenses/by-sa/4.0/"><img src=a alt=x>"""
-    page = read_page(html.encode(), PAGE, None)
+    page = read_page(html.encode(), PAGE)
     assert (page.base, page.license) == ("http://a.org/b/", "http://creativecommons.org/licenses/by-sa/4.0/")
-    page = read_page(b"<base target=_top><a rel=license href=t.html>t</a>", PAGE, None)
+    page = read_page(b"<base target=_top><a rel=license href=t.html>t</a><img alt=x>", PAGE)
     assert (page.base, page.license) == (PAGE, "http://a.org/dir/t.html")
-    assert read_page(b"<a href=x>no licence</a>", PAGE, None).license is None
+    assert read_page(b"<a href=x>no licence</a><img alt=x>", PAGE).license is None
 
 
 @pytest.mark.parametrize(
@@ -134,7 +139,7 @@ def test_base_and_license() -> None:
 )
 def test_absolute_urls(src: str | None, url: str) -> None:
     try:
-        assert absolute_url(PAGE, src) == url
+        assert absolute_url(base_of(PAGE), src) == url
     except BadItemError as error:
         assert error.code == url
 
@@ -143,12 +148,12 @@ def test_absolute_urls(src: str | None, url: str) -> None:
 @given(st.text(max_size=30))
 def test_urls_are_stable_ascii_or_refused(src: str) -> None:
     try:
-        url = absolute_url(PAGE, src)
+        url = absolute_url(base_of(PAGE), src)
     except BadItemError as error:
         assert error.code in ("no_url", "data_url", "bad_url")
     else:
         assert url.startswith("http") and url.isascii() and " " not in url and "#" not in url
-        assert normal_url(url) == url == absolute_url("http://elsewhere.org/", url)
+        assert normal_url(url) == url == absolute_url(base_of("http://elsewhere.org/"), url)
 
 
 TRUTH = {
@@ -199,4 +204,4 @@ def test_a_page_that_was_cut_within_a_character() -> None:
 @given(st.binary(max_size=60), st.none() | st.sampled_from(["utf-8", "shift_jis", "utf-16", "big5", "iso-2022-jp"]))
 def test_any_bytes_become_valid_text(body: bytes, header: str | None) -> None:
     decode(body, header).encode()
-    read_page(body, PAGE, header)
+    read_page(body, PAGE, Said(header))
