@@ -1,0 +1,239 @@
+"""One answer of one server, bounded: bytes in memory, bytes of header, seconds, bytes a second.
+
+The wire is read as it comes; content encodings are undone later (images.py), within the same bound of bytes.
+"""
+
+import asyncio
+import collections
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
+
+import aiohttp
+from yarl import URL
+
+from curation.download.addresses import CheckedResolver, Gatekeeper, RefusedError, socket_maker
+from curation.download.settings import CONNECT_S, HEADER_BYTES, RATE_GRACE_S, Settings
+from curation.errors import BadItemError
+
+BUDGET_BYTES = 256 << 20  # bodies of one task in memory, waiting to be decoded included
+UNKNOWN_BYTES = 256 << 10  # reserved for a body whose length the server does not tell; most images are smaller
+NAMES_S = 300  # an answer of the name server is used again for so long: it was checked
+KEEP_ALIVE_S = 15  # assumption: as long as common servers keep an idle connection
+ACCEPT = "image/jpeg,image/png,image/webp,image/gif,image/bmp,image/tiff,*/*;q=0.1"  # what can be decoded
+
+
+class Answer(NamedTuple):
+    """What a server said. `headers` is a multi-dict; `body` is empty where it was not wanted."""
+
+    status: int
+    headers: Any
+    body: bytes
+    url: URL
+
+
+class Budget:
+    """Bytes that may be in memory at a time; whoever needs more waits, first come first served."""
+
+    def __init__(self, total: int) -> None:
+        self.free, self.waiting = total, collections.deque()
+        self.one = asyncio.Lock()  # held by the one body that may grow although nothing is free: so none waits for ever
+
+    async def take(self, amount: int) -> None:
+        """Reserve `amount` bytes; give them back with `give`."""
+        if self.waiting or self.free < amount:
+            turn = asyncio.get_running_loop().create_future()
+            self.waiting.append((amount, turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self.give(amount)
+                raise
+            return
+        self.free -= amount
+
+    def give(self, amount: int) -> None:
+        """Let go of `amount` bytes and wake whom they are enough for."""
+        self.free += amount
+        while self.waiting and (self.waiting[0][1].done() or self.waiting[0][0] <= self.free):
+            wanted, turn = self.waiting.popleft()
+            if not turn.done():
+                self.free -= wanted
+                turn.set_result(None)
+
+
+class Held:
+    """What one image holds of the budget."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget, self.amount, self.alone = budget, 0, False
+
+    async def grow(self, needed: int) -> None:
+        """Have at least `needed` bytes."""
+        if needed <= self.amount or self.alone:
+            return
+        more = needed - self.amount
+        if self.amount == 0:
+            await self.budget.take(more)
+        elif self.budget.free >= more and not self.budget.waiting:
+            self.budget.free -= more
+        else:  # it cannot be given back half read, so it does not wait in the same line
+            await self.budget.one.acquire()
+            self.alone = True
+            return
+        self.amount = needed
+
+    def release(self) -> None:
+        """Give all of it back."""
+        self.budget.give(self.amount)
+        self.amount = 0
+        if self.alone:
+            self.budget.one.release()
+            self.alone = False
+
+
+class Transport:
+    """The HTTP client of a task. `async with Transport(settings, keeper) as transport`."""
+
+    def __init__(self, settings: Settings, keeper: Gatekeeper, look_up: Callable | None = None) -> None:
+        """`look_up` stands for another name server (see CheckedResolver)."""
+        self.settings, self.keeper = settings, keeper
+        self.resolver = CheckedResolver(keeper, look_up) if look_up else CheckedResolver(keeper)
+        self.connections = asyncio.Semaphore(settings.connections)
+        self.budget = Budget(max(BUDGET_BYTES, 2 * settings.max_bytes))
+
+    async def __aenter__(self) -> "Transport":
+        connector = aiohttp.TCPConnector(
+            limit=0,  # counted here
+            resolver=self.resolver,
+            socket_factory=socket_maker(self.keeper),
+            ttl_dns_cache=NAMES_S,
+            keepalive_timeout=KEEP_ALIVE_S,
+            ssl=ssl.create_default_context(),
+        )
+        self.session = aiohttp.ClientSession(
+            connector=connector,
+            headers={"User-Agent": self.settings.user_agent, "Accept": ACCEPT, "Accept-Encoding": "identity"},
+            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,  # no proxies, no .netrc
+        )
+        self.session._retry_connection = False  # a second request would be one that politeness.py does not know of
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        await self.session.close()
+        await self.resolver.close()
+
+    async def get(self, url: URL, seconds: float, limit: int, held: Held, accept: Callable) -> Answer:
+        """The answer to one request, redirects not followed; its body where `accept(status, headers)` says so.
+
+        Raises BadItemError: blocked_address, dns, connect, connect_timeout, tls, reset, bad_response, timeout (after
+        `seconds`, but those spent waiting for memory), too_slow, too_large (above `limit` bytes), and what `accept`
+        raises.
+        """
+        clock = _Clock(seconds, self.settings.min_rate)
+        async with self.connections:
+            with _told(clock):
+                async with asyncio.timeout(seconds) as clock.guard:
+                    async with self._response(url) as response:
+                        _check_header(response)
+                        wanted = accept(response.status, response.headers)
+                        body = await _body(response, limit, held, clock) if wanted else b""
+                        return Answer(response.status, response.headers, body, url)
+
+    @contextlib.asynccontextmanager
+    async def _response(self, url: URL) -> AsyncIterator[aiohttp.ClientResponse]:
+        response = await self.session.get(url, allow_redirects=False, max_field_size=8190, max_headers=128)
+        try:
+            yield response
+        finally:
+            # A connection whose answer was read to its end is used again, any other one is closed.
+            if response.content.at_eof():
+                response.release()
+            else:
+                response.close()
+
+
+class _Clock:
+    """When one answer has to be there: at the end, and a body meanwhile by its rate."""
+
+    def __init__(self, seconds: float, rate: int) -> None:
+        self.now = asyncio.get_running_loop().time
+        self.end, self.rate, self.slow = self.now() + seconds, rate, False
+        self.body_start, self.guard = 0.0, None
+
+    def starts(self) -> None:
+        """The body begins."""
+        self.body_start = self.now()
+        self.has(0)
+
+    def has(self, received: int) -> None:
+        """So many bytes are there: how long the next ones may take."""
+        due = self.body_start + max(RATE_GRACE_S, received / self.rate if self.rate else float("inf"))
+        self.slow = due < self.end
+        self.guard.reschedule(min(due, self.end))
+
+    def paused(self, since: float) -> None:
+        """We ourselves made the server wait since then."""
+        waited = self.now() - since
+        self.end += waited
+        self.body_start += waited
+
+
+def _check_header(response: aiohttp.ClientResponse) -> None:
+    size = sum(len(name) + len(value) + 4 for name, value in response.raw_headers)
+    if size > HEADER_BYTES:
+        raise BadItemError("bad_response", f"{size} bytes of header, limit {HEADER_BYTES}")
+
+
+async def _body(response: aiohttp.ClientResponse, limit: int, held: Held, clock: _Clock) -> bytes:
+    length = response.content_length
+    if length is not None and length > limit:
+        raise BadItemError("too_large", f"{length} bytes announced, limit {limit}")
+    since = clock.now()
+    clock.guard.reschedule(None)
+    await held.grow(min(limit, UNKNOWN_BYTES) if length is None else length)
+    clock.paused(since)
+    clock.starts()
+    data = bytearray()
+    async for piece in response.content.iter_any():
+        if len(data) + len(piece) > limit:
+            raise BadItemError("too_large", f"over {limit} bytes")
+        if len(data) + len(piece) > held.amount and not held.alone:
+            since = clock.now()
+            clock.guard.reschedule(None)
+            await held.grow(min(limit, 2 * (len(data) + len(piece))))
+            clock.paused(since)
+        data += piece
+        clock.has(len(data))
+    return bytes(data)
+
+
+@contextlib.contextmanager
+def _told(clock: _Clock) -> Any:
+    """Failures of the client as BadItemError."""
+    try:
+        yield
+    except TimeoutError as error:  # aiohttp's own time limit is one of these too
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            raise BadItemError("connect_timeout", f"no connection within {CONNECT_S:g} s") from error
+        code = "too_slow" if clock.slow else "timeout"
+        raise BadItemError(code, f"under {clock.rate} bytes a second" if clock.slow else "not done in time") from error
+    except aiohttp.ClientConnectorDNSError as error:
+        refused = isinstance(error.os_error, RefusedError)
+        raise BadItemError("blocked_address" if refused else "dns", str(error.os_error)) from error
+    except (aiohttp.ClientSSLError, ssl.SSLError, ssl.CertificateError) as error:
+        raise BadItemError("tls", str(error)) from error
+    except aiohttp.ClientConnectorError as error:
+        refused = isinstance(error.os_error, RefusedError)
+        raise BadItemError("blocked_address" if refused else "connect", str(error.os_error)) from error
+    except (aiohttp.InvalidURL, ValueError) as error:
+        raise BadItemError("bad_url", str(error)) from error
+    except aiohttp.ClientResponseError as error:
+        raise BadItemError("bad_response", error.message) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise BadItemError("reset", f"{type(error).__name__}: {error}") from error
