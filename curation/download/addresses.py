@@ -34,6 +34,7 @@ PRIVATE_V6 = [ip_network(n) for n in ("2001::/23", "2001:db8::/32", "2002::/16",
 NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are the IPv4 address that is meant
 
 PLAIN_URL = re.compile(r"[!#-;=?-Z\[\]_a-z~]+")  # ASCII that needs no quoting (RFC 3986): sent as it was given
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 NUMERIC = re.compile(r"(?:.*\.)?(?:0[xX][0-9A-Fa-f]*|\d+)\.?")  # URL standard, 3.5: such a host is an IPv4 address
 HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 ALLOWED = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/@\s]+)(?::(?P<port>\d{1,5}))?")
@@ -84,6 +85,8 @@ class Gatekeeper:
         Raises BadItemError: bad_url, bad_scheme, blocked_port, blocked_address (an address written out).
         """
         text = text.strip()
+        if CONTROL.search(text):  # parsers take such characters out, each in its own way
+            raise BadItemError("bad_url", "control character in the URL")
         try:
             url = URL(text, encoded=bool(PLAIN_URL.fullmatch(text)))
             url = (base.join(url) if base is not None else url).with_fragment(None)

@@ -194,23 +194,29 @@ async def _body(response: aiohttp.ClientResponse, limit: int, held: Held, clock:
     length = response.content_length
     if length is not None and length > limit:
         raise BadItemError("too_large", f"{length} bytes announced, limit {limit}")
-    since = clock.now()
-    clock.guard.reschedule(None)
-    await held.grow(min(limit, UNKNOWN_BYTES) if length is None else length)
-    clock.paused(since)
+    await _more(held, min(limit, UNKNOWN_BYTES) if length is None else length, clock)
     clock.starts()
     data = bytearray()
-    async for piece in response.content.iter_any():
-        if len(data) + len(piece) > limit:
-            raise BadItemError("too_large", f"over {limit} bytes")
-        if len(data) + len(piece) > held.amount and not held.alone:
-            since = clock.now()
-            clock.guard.reschedule(None)
-            await held.grow(min(limit, 2 * (len(data) + len(piece))))
-            clock.paused(since)
-        data += piece
-        clock.has(len(data))
-    return bytes(data)
+    try:
+        async for piece in response.content.iter_any():
+            size = len(data) + len(piece)
+            if size > limit:
+                raise BadItemError("too_large", f"over {limit} bytes")
+            if size > held.amount:
+                await _more(held, min(limit, 2 * size), clock)
+            data += piece
+            clock.has(size)
+        return bytes(data)
+    finally:
+        data.clear()  # the client keeps an exception, its traceback this frame: megabytes until the next full collection
+
+
+async def _more(held: Held, size: int, clock: _Clock) -> None:
+    """Wait for memory; the server's time stands still meanwhile."""
+    since = clock.now()
+    clock.guard.reschedule(None)
+    await held.grow(size)
+    clock.paused(since)
 
 
 @contextlib.contextmanager

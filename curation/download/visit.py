@@ -67,13 +67,17 @@ class Visitor:
         return await self._with_retries(self.keeper.url(url), errand)
 
     async def _with_retries(self, url: URL, errand: Errand) -> Answer:
+        last: BadItemError | None = None
         for number in range(self.settings.retries + 1):
             try:
                 return await self._follow(url, errand)
             except BadItemError as error:
                 errand.held.release()
+                if last is not None and error.code == "host_paused":
+                    raise last from error  # its own answer says more than that we will not wait
                 if error.code not in AGAIN or number == self.settings.retries:
                     raise
+                last = error
                 if error.code not in ("http_429", "http_503"):  # there the host rests, not only this image
                     await asyncio.sleep(FIRST_WAIT_S * 2**number)
         raise AssertionError("unreachable")
@@ -131,8 +135,7 @@ class Visitor:
             encoding = answer.headers.get("Content-Encoding")
             return answer.status, capped(unpacked(answer.body, encoding, ROBOTS_READ))
         except BadItemError as error:
-            unread = error.code in AGAIN or error.code in ("too_large", "bad_encoding", "bad_response")
-            if unread:
+            if error.code.startswith("http_") or error.code in ("too_large", "bad_encoding", "bad_response"):
                 raise BadItemError("robots_unreachable", str(error)) from error
             raise
         finally:

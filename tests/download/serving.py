@@ -29,8 +29,11 @@ class Site:
         self.answers, self.asked, self.times, self.agents = answers, Counter(), [], set()
         self.active = self.most = 0
         self.lock = threading.Lock()
-        self.server = ThreadingHTTPServer((address, 0), _handler(self))
-        self.server.daemon_threads = True
+        self.server = ThreadingHTTPServer((address, 0), _handler(self), bind_and_activate=False)
+        self.server.daemon_threads, self.server.request_queue_size = True, 512
+        self.server.handle_error = lambda *_: None  # what clients do here on purpose would fill the terminal
+        self.server.server_bind()
+        self.server.server_activate()
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
@@ -70,15 +73,14 @@ def _handler(site):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
-            with site.request(self) as answer:
-                # A client that has seen enough hangs up.
-                with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
-                    if answer is None:
-                        send(self, b"not here", status=404)
-                    elif callable(answer):
-                        answer(self)
-                    else:
-                        send(self, answer)
+            hung_up = contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError)  # who has seen enough
+            with site.request(self) as answer, hung_up:
+                if answer is None:
+                    send(self, b"not here", status=404)
+                elif callable(answer):
+                    answer(self)
+                else:
+                    send(self, answer)
 
         def log_message(self, *_):
             pass
