@@ -46,7 +46,8 @@ class Store:
         stored = [n for n in closure(wanted) if n.stored]
         by_pass = sorted(stored, key=lambda n: (LEVELS.index(n.level), len(n.columns), n.columns))
         for (level, columns), group in itertools.groupby(by_pass, key=lambda n: (n.level, n.columns)):
-            self._ensure(frame, list(group), level, keys(columns))
+            read = columns if level == "text" else (*columns, "image")
+            self._ensure(frame, list(group), level, keys(read))
         unstored = [n for n in wanted if not n.stored]
         at_hand = {n.key: n for n in [*(n for n in wanted if n.stored), *stored_inputs(unstored)]}
         joined = self._join(frame, list(at_hand.values()))

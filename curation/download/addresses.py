@@ -91,7 +91,7 @@ class Gatekeeper:
             url = URL(text, encoded=bool(PLAIN_URL.fullmatch(text)))
             url = (base.join(url) if base is not None else url).with_fragment(None)
             host, port, _ = url.raw_host, url.port, url.host  # the last one fails on a name that is no IDNA
-        except (ValueError, UnicodeError, TypeError) as error:
+        except (ValueError, TypeError, IndexError) as error:  # the last two are faults of the parser
             raise BadItemError("bad_url", str(error)) from error
         if url.scheme not in ("http", "https"):
             raise BadItemError("bad_scheme", f"{url.scheme or 'none'}: only http and https are fetched")

@@ -19,9 +19,9 @@ from curation.headers import Header, header
 from curation.sources.http import decoded
 
 CODINGS = 2  # content codings of one answer, one in the other; servers use one
-# A JPEG is decoded at a half, a quarter or an eighth where that leaves at least so many times the side wanted: at 1 it
-# is fast, at 2 nothing is lost that the result could show (docs/download.md has both, measured).
-OVERSAMPLING = 1
+# A JPEG is decoded at a half, a quarter or an eighth where that leaves at least so many times the side wanted. Measured
+# against the exact average of areas: at 1 the result is 30 dB away, from 1.5 on 44 dB, as with a full decode.
+OVERSAMPLING = 1.5
 SCALES = (8, 4, 2)
 WHITE = 255  # of the border, as img2dataset's
 FITS_SHORTER = ("keep_ratio", "center_crop")  # image_size is the shorter side; else the longer one
@@ -80,7 +80,8 @@ def _scale(found: Header, settings: Settings) -> int:
 def resized(pixels: np.ndarray, size: tuple[int, int], settings: Settings) -> np.ndarray:
     """Pixels of a picture whose full size is (width, height) in the resize mode asked for, uint8 RGB.
 
-    The modes are img2dataset's, and so are area averaging to make smaller and Lanczos to make larger.
+    The modes are img2dataset's. To make smaller it averages areas; of Pillow's filters Hamming's comes closest (44 dB,
+    BOX 34 dB). To make larger both use Lanczos.
     """
     mode, side = settings.resize_mode, settings.image_size
     shorter = mode in FITS_SHORTER
@@ -89,7 +90,7 @@ def resized(pixels: np.ndarray, size: tuple[int, int], settings: Settings) -> np
         return pixels
     width, height = (max(1, round(length * side / measured)) for length in size)
     if pixels.shape[:2] != (height, width):
-        kind = Image.Resampling.BOX if measured > side else Image.Resampling.LANCZOS
+        kind = Image.Resampling.HAMMING if measured > side else Image.Resampling.LANCZOS
         pixels = np.asarray(Image.fromarray(pixels).resize((width, height), kind))
     if mode == "center_crop":
         top, left = (height - side) // 2, (width - side) // 2

@@ -208,7 +208,7 @@ async def _body(response: aiohttp.ClientResponse, limit: int, held: Held, clock:
             clock.has(size)
         return bytes(data)
     finally:
-        data.clear()  # the client keeps an exception, its traceback this frame: megabytes until the next full collection
+        data.clear()  # the client keeps an exception, its traceback this frame: megabytes until the collector comes
 
 
 async def _more(held: Held, size: int, clock: _Clock) -> None:
