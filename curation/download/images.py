@@ -80,8 +80,7 @@ def _scale(found: Header, settings: Settings) -> int:
 def resized(pixels: np.ndarray, size: tuple[int, int], settings: Settings) -> np.ndarray:
     """Pixels of a picture whose full size is (width, height) in the resize mode asked for, uint8 RGB.
 
-    The modes are img2dataset's. To make smaller it averages areas; of Pillow's filters Hamming's comes closest (44 dB,
-    BOX 34 dB). To make larger both use Lanczos.
+    The modes are img2dataset's, and so are the mean of areas to make smaller and Lanczos to make larger.
     """
     mode, side = settings.resize_mode, settings.image_size
     shorter = mode in FITS_SHORTER
@@ -89,9 +88,7 @@ def resized(pixels: np.ndarray, size: tuple[int, int], settings: Settings) -> np
     if mode == "no" or (settings.resize_only_if_bigger and measured <= side):
         return pixels
     width, height = (max(1, round(length * side / measured)) for length in size)
-    if pixels.shape[:2] != (height, width):
-        kind = Image.Resampling.HAMMING if measured > side else Image.Resampling.LANCZOS
-        pixels = np.asarray(Image.fromarray(pixels).resize((width, height), kind))
+    pixels = _at(pixels, height, width)
     if mode == "center_crop":
         top, left = (height - side) // 2, (width - side) // 2
         pixels = pixels[top : top + side, left : left + side]
@@ -101,6 +98,14 @@ def resized(pixels: np.ndarray, size: tuple[int, int], settings: Settings) -> np
         framed[top : top + height, left : left + width] = pixels
         pixels = framed
     return np.ascontiguousarray(pixels)
+
+
+def _at(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    if pixels.shape[0] >= height and pixels.shape[1] >= width:
+        from curation.download.area_kernel import shrink
+
+        return shrink(np.ascontiguousarray(pixels), height, width)
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
 def encode(pixels: np.ndarray, extension: str, quality: int) -> bytes:
