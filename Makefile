@@ -10,8 +10,8 @@ BIN      = $(VENV)/bin
 CURATE   = $(BIN)/curate
 JOB      = $(BIN)/python jobs
 .DEFAULT_GOAL := help
-.PHONY: help setup sample sample-clip test check lint docs bench image dist clean ingest metadata balance score prune embed dedup \
-        shards train report verify
+.PHONY: help setup sample sample-clip test check faults doors lint docs bench image dist clean ingest metadata balance score prune embed \
+        dedup shards train report verify
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,12 @@ test: setup ## all tests
 	$(BIN)/python -m pytest
 
 check: lint test ## style, types of errors, generated docs up to date, and all tests
+
+faults: setup ## kill, stop, cut, starve and alter real runs at POINTS=200 seeded points (docs/reliability.md)
+	$(BIN)/python -m faults --points $(or $(POINTS),200) --seed $(or $(SEED),0) --work $(WORK)/faults $(FLAGS)
+
+doors: setup dist ## the same bytes through each door: local, spark-submit, a cluster, other orders, locales, paths (docs/deployment.md)
+	$(BIN)/python -m doors --work $(WORK)/doors $(FLAGS)
 
 lint: setup
 	$(BIN)/ruff check .

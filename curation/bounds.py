@@ -13,11 +13,14 @@ no bound and are reasons of their own. Reasons read as the bound was written: `c
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from curation.errors import RecipeError
 from curation.stage import cached
 
-Number = int | float
+# What Spark's long and double hold; a bound at NaN or infinity would say nothing.
+Number = Annotated[int, Field(ge=-(2**63), lt=2**63)] | Annotated[float, Field(allow_inf_nan=False)]
 RATIO_BINS = 1024  # per pass of the search for a rank: 10^10 rows come down to 10^4 in two passes
 FINITE = "score is not null and not isnan(score) and abs(score) < double('Infinity')"
 COLLECTED = 100_000  # rows that may come to the driver at the end of the search: a few megabytes
@@ -41,7 +44,27 @@ class Bound(BaseModel):
             raise ValueError("a bound has either min and/or max, or in, or top_fraction")
         if self.rule == "datacomp" and self.top_fraction == 1:
             raise ValueError("DataComp's rule is undefined for top_fraction = 1 (index past the end)")
+        if len({_kind_of(value) for value in self.in_ or []}) > 1:
+            raise ValueError("the values of `in` are all text, all numbers, or all true and false")
         return self
+
+    @property
+    def kind(self) -> str:
+        """Of which columns it can be: `text`, `number` or `boolean`."""
+        return _kind_of(self.in_[0]) if self.in_ else "number"
+
+
+def _kind_of(value: Any) -> str:
+    return "text" if isinstance(value, str) else "boolean" if isinstance(value, bool) else "number"
+
+
+def check_type(name: str, bound: Bound, type: pa.DataType) -> None:
+    """RecipeError where a column of this type cannot be bounded so; a source's own (`extra.NAME`) is cast instead."""
+    is_number = pa.types.is_integer(type) or pa.types.is_floating(type) or pa.types.is_decimal(type)
+    fits = {"text": pa.types.is_string(type), "number": is_number, "boolean": pa.types.is_boolean(type)}
+    if not name.startswith("extra.") and not fits[bound.kind]:
+        written = bound.model_dump(by_alias=True, exclude_unset=True)
+        raise RecipeError(f"keep.{name} = {written}: wanted a column of kind {bound.kind}, {name} is {type}")
 
 
 def _not_empty(bounds: dict[str, Bound]) -> dict[str, Bound]:
@@ -56,10 +79,14 @@ Bounds = Annotated[dict[str, Bound], AfterValidator(_not_empty)]
 def verdict(frame: Any, bounds: dict[str, Bound]) -> Any:
     """`frame` (uid and one column per bound) -> uid, keep, drop_reason, drop_value: the first failing bound as written.
 
-    For a column that is null, drop_value is the reason kept beside it (NAME__error) where there is one.
+    For a column that is null, drop_value is the reason kept beside it (NAME__error) where there is one. Raises
+    RecipeError where a bound and its column are of different kinds.
     """
     from pyspark.sql import functions as F
+    from pyspark.sql.pandas.types import to_arrow_type
 
+    for name, bound in bounds.items():
+        check_type(name, bound, to_arrow_type(frame.schema[name].dataType))
     reason, value = F.lit(None).cast("string"), F.lit(None).cast("string")
     for name, bound in reversed(bounds.items()):
         column = _typed(frame, name, bound)
@@ -76,10 +103,9 @@ def _typed(frame: Any, name: str, bound: Bound) -> Any:
     from pyspark.sql import functions as F
 
     column = F.col(f"`{name}`")
-    if not name.startswith("extra."):
+    if not name.startswith("extra.") or bound.kind == "text":
         return column
-    values = bound.in_ or [bound.min, bound.max, bound.top_fraction]
-    return column if any(isinstance(v, str) for v in values) else column.try_cast("double")
+    return column.try_cast("double" if bound.kind == "number" else "boolean")
 
 
 def _failures(frame: Any, name: str, column: Any, bound: Bound) -> list[tuple[Any, str, Any]]:
@@ -89,8 +115,7 @@ def _failures(frame: Any, name: str, column: Any, bound: Bound) -> list[tuple[An
     error = F.col(f"`{name}__error`") if f"{name}__error" in frame.columns else F.lit(None)
     failures = [(column.isNull(), f"{name} is null", error.cast("string"))]
     floating = name.startswith("extra.") or frame.schema[name].dataType.typeName() in ("float", "double")
-    textual = bound.in_ and any(isinstance(v, str) for v in bound.in_)
-    if floating and not textual:
+    if floating and bound.kind == "number":
         failures.append((F.isnan(column), f"{name} is NaN", F.lit("nan")))
         failures.append((F.abs(column) == F.lit(float("inf")), f"{name} is infinite", column.cast("string")))
     shown = column.cast("string")
@@ -133,8 +158,7 @@ def nth_best(scores: Any, index_of: Callable[[int], int]) -> tuple[float, str] |
     if not 0 <= index < count:
         return None
     while count > COLLECTED and low < high:
-        width = (high - low) / RATIO_BINS
-        number = F.least(F.floor((F.col("score") - low) / F.lit(width)), F.lit(RATIO_BINS - 1)).cast("int")
+        number = _bin_number(low, high)
         bins = scores.groupBy(number.alias("bin")).agg(F.count("*").alias("n"), F.min("score"), F.max("score"))
         for row in sorted(bins.collect(), key=lambda r: -r.bin):
             if index < row.n:
@@ -145,6 +169,17 @@ def nth_best(scores: Any, index_of: Callable[[int], int]) -> tuple[float, str] |
         return low, _nth_uid(scores, index)
     rows = sorted((-r.score, r.uid) for r in scores.collect())
     return -rows[index][0], rows[index][1]
+
+
+def _bin_number(low: float, high: float) -> Any:
+    """Number of the bin of `score`, from 0; the lowest and the highest score are never in one bin."""
+    from pyspark.sql import functions as F
+
+    width = (high / 2 - low / 2) / RATIO_BINS  # of halves: the difference of the largest numbers is no number
+    if width == 0:  # nor has that of the smallest ones a thousandth
+        return (F.col("score") > low).cast("int")
+    halves = F.col("score") / 2 - F.lit(low / 2)
+    return F.least(F.floor(halves / F.lit(width)), F.lit(RATIO_BINS - 1)).cast("int")
 
 
 def _nth_uid(rows: Any, index: int) -> str:

@@ -75,10 +75,6 @@ class BadItemError(CurationError):
         self.detail = detail
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where the program is, so that locks are let go and temporary files removed."""
-
-
 def unknown(what: str, names: Iterable[str], known: Iterable[str], where: str) -> RecipeError:
     """A RecipeError that names what is unknown, where, and what exists."""
     return RecipeError(f"{where}: no {what} {sorted(set(names))}; known: {sorted(set(known))}")

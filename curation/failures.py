@@ -1,10 +1,12 @@
 """What went wrong inside Spark, told as one of the package's own errors: one line, without Java or Python traces."""
 
+import errno
 import re
 import sys
 
 from curation import errors
 from curation.errors import BrokenTableError, CurationError, OutputError, TaskError
+from curation.session import scratch_folder
 
 LINE = re.compile(r"^(?:[\w.]+\.)?(?P<kind>\w*(?:Error|Exception|Interrupt)): (?P<text>.+)$", re.MULTILINE)
 FILE = re.compile(r"reading file (?P<file>\S+?)\.(?:\s|$)")
@@ -22,8 +24,14 @@ def spark_failures() -> tuple[type[BaseException], ...]:
     return (Py4JError, PySparkException, ConnectionError, EOFError)
 
 
-def told(error: BaseException) -> CurationError:
-    """The error behind a failure of Spark, by its own class where a task raised one of the package's errors."""
+def told(error: BaseException) -> CurationError | None:
+    """The error behind a failure of Spark, by its own class where a task raised one of the package's errors.
+
+    None for an OSError that is not Spark's.
+    """
+    if isinstance(error, OSError) and not isinstance(error, ConnectionError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None  # PySpark writes there too
+        return _scratch_full() if full else None
     from py4j.protocol import Py4JNetworkError
 
     if isinstance(error, Py4JNetworkError | ConnectionError | EOFError):
@@ -50,10 +58,7 @@ def _from_task(text: str) -> CurationError | None:
 
 def _from_jvm(text: str) -> CurationError | None:
     if "No space left on device" in text or "Disk quota exceeded" in text:
-        return OutputError(
-            "Spark's scratch folder is full (No space left on device): make room, or set CURATION_TMP to another "
-            "folder, and run the same command again"
-        )
+        return _scratch_full()
     if "OutOfMemoryError" in text or "Java heap space" in text:
         return TaskError(f"the JVM of Spark has too little memory; {MEMORY}")
     if "worker exited unexpectedly" in text or "Python worker failed to connect" in text:
@@ -65,6 +70,13 @@ def _from_jvm(text: str) -> CurationError | None:
             f"{where}: {_cause(text)}; restore the file, or delete its folder if it is in the store"
         )
     return None
+
+
+def _scratch_full() -> OutputError:
+    return OutputError(
+        f"Spark's scratch folder is full (No space left on device; on this machine {scratch_folder()}): make room, or "
+        "set CURATION_TMP to another folder, and run the same command again"
+    )
 
 
 def _cause(text: str) -> str:

@@ -125,9 +125,18 @@ def sweep(folder: str) -> None:
         return
     for name in os.listdir(path):
         found = TEMPORARY.search(name)
-        if found and found["host"] == socket.gethostname() and not os.path.exists(f"/proc/{found['pid']}"):
+        if found and found["host"] == socket.gethostname() and not _alive(found["pid"]):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(path, name))
+
+
+def _alive(pid: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            state = file.read().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"  # dead, but nobody has asked how it ended
 
 
 @contextlib.contextmanager

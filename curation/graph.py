@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from curation.errors import RecipeError, unknown
@@ -106,6 +106,15 @@ def _key(spec: SignalSpec, settings: dict[str, Any], inputs: Iterable["Node | st
     weights = {name: digest(settings[name]) for name in spec.models}
     read = [i.key if isinstance(i, Node) else i for i in inputs]
     return hex_id("signal", json.dumps([spec.name, spec.version, settings, weights, read], sort_keys=True, default=str))
+
+
+def placed(node: Node) -> Node:
+    """The node for a task, which runs in another folder: model files are named by absolute paths; its key stays."""
+    from curation.models.clip_source import absolute_name
+
+    settings = tuple((k, absolute_name(v) if k in node.spec.models else v) for k, v in node.settings)
+    inputs = tuple(placed(i) if isinstance(i, Node) else i for i in node.inputs)
+    return replace(node, settings=settings, inputs=inputs)
 
 
 def closure(nodes: Iterable[Node]) -> list[Node]:

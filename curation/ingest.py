@@ -18,7 +18,7 @@ from curation.signal import setting_defaults
 
 FOLDERS = ("staging", "pairs", "rejects")  # of the pool, each with a folder per part
 PLACES = ("image", "source_uri")  # columns that say where something lies, not what it is
-MERGE_ORDER = ("caption_kind", "document", "source_uri")  # design §4: of equal uids the smallest of these stays
+MERGE_ORDER = ("caption_kind", "document")  # design §4: of equal uids the smallest of these stays
 
 
 def ingest(
@@ -57,7 +57,7 @@ def ingest(
         "license_column": license_column,
         "key_column": key_column,
         "context_column": context_column,
-        "image_root": image_root,
+        "image_root": image_root and absolute(image_root),  # tasks run in other folders
         "caption_key": caption_key,
         "page_bytes": page_bytes,
         "page_images": page_images,
@@ -162,7 +162,10 @@ def _merge(found: Any) -> Any:
     """One row per uid: the smallest by MERGE_ORDER, with the summed repeats, and an image if any of them has one."""
     from pyspark.sql import functions as F
 
-    smallest = F.min_by(F.struct(*PAIRS.names), F.struct(*MERGE_ORDER)).alias("row")
+    # Then all else that a row holds and, last, where it lies: sources may be shuffled and cut into other files.
+    rest = [name for name in PAIRS.names if name not in (*MERGE_ORDER, *PLACES, "extra", "repeats")]
+    order = F.struct(*MERGE_ORDER, *rest, F.array_sort(F.map_entries("extra")), *reversed(PLACES))
+    smallest = F.min_by(F.struct(*PAIRS.names), order).alias("row")
     repeats = F.sum("repeats").cast("int").alias("repeats")
     one = found.groupBy("uid").agg(smallest, F.min("image").alias("image"), repeats)
     kept = [F.col(f"row.{n}").alias(n) for n in PAIRS.names if n not in ("uid", "image", "repeats")]

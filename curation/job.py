@@ -5,6 +5,7 @@ help; the result is one JSON line on stdout. No command has a parser of its own.
 import argparse
 import inspect
 import json
+import logging
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ import types
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from curation.errors import CurationError, Terminated
+from curation.errors import CurationError
 from curation.failures import spark_failures, told
 from curation.shown import public
 
@@ -72,37 +73,49 @@ def call(function: Callable, arguments: argparse.Namespace) -> Any:
     return function(*positional, **settings)
 
 
-def _terminate(*_: Any) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Terminated
-
-
 def finish(function: Callable, arguments: argparse.Namespace) -> int:
     """Call, print the result as one JSON line, and turn expected failures into one line and an exit status.
 
     The environment variable CURATION_TRACEBACK=1 shows the traceback too, and Spark's own log.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    signals: list[int] = []  # received: whatever error comes of being cut short, the signal is the reason
+
+    def stop(number: int, _: Any) -> None:
+        """Leave from wherever the program is, so that locks are let go and temporary files removed."""
+        signals.append(number)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)
+    if not os.environ.get("CURATION_TRACEBACK"):
+        # py4j logs the traceback of a call that a signal or the end of the JVM cuts short; what counts is told below.
+        logging.getLogger().addHandler(logging.NullHandler())
     try:
         result = call(function, arguments)
     except BrokenPipeError:  # the reader of our output, `head` say, had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt as error:
-        terminated = isinstance(error, Terminated)
-        print(f"{'terminated' if terminated else 'interrupted'}; run the same command again to go on", file=sys.stderr)
-        return 128 + (signal.SIGTERM if terminated else signal.SIGINT)
-    except (CurationError, OSError, *spark_failures()) as error:
+    except (KeyboardInterrupt, CurationError, OSError, *spark_failures()) as error:
+        if signals or isinstance(error, KeyboardInterrupt):
+            return _ended(*signals or [signal.SIGINT])
         return _failed(error)
     if result is not None:
         print(json.dumps(result, sort_keys=True, allow_nan=False), flush=True)
     return int(isinstance(result, dict) and bool(result.get("faults")))
 
 
+def _ended(number: int) -> int:
+    word = "terminated" if number == signal.SIGTERM else "interrupted"
+    print(f"{word}; run the same command again to go on", file=sys.stderr)
+    return 128 + number
+
+
 def _failed(error: Exception) -> int:
     if os.environ.get("CURATION_TRACEBACK"):
         traceback.print_exception(error)
-    known = error if isinstance(error, CurationError) else told(error) if isinstance(error, spark_failures()) else None
+    known = error if isinstance(error, CurationError) else told(error)
     shown = error if known is None else known
     print(f"{type(shown).__name__}: {public(str(shown))}", file=sys.stderr)
     return 1 if known is None else known.exit_code

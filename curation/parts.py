@@ -14,8 +14,9 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.errors import BrokenTableError
-from curation.files import TAIL_BYTES, committing, join, local_path, read_json, write_json
+from curation.errors import BrokenTableError, SchemaError
+from curation.files import TAIL_BYTES, committing, join, local_path
+from curation.records import read_record, remedy, write_record
 
 
 class Part(NamedTuple):
@@ -50,7 +51,7 @@ def write_part(
     tail = hashlib.sha256(file.tail).hexdigest()
     part = Part(file_name, file.bytes, rows, file.sha256.hexdigest(), tail, counts or None)
     if findable:
-        write_json(join(folder, f"{name}.json"), part.record())
+        write_record(join(folder, f"{name}.json"), part.record())
     return part
 
 
@@ -73,8 +74,8 @@ def _count_verdicts(batch: pa.RecordBatch, counts: dict[str, int]) -> None:
 def find_part(folder: str, name: str) -> Part | None:
     """The record of a part that an earlier attempt committed under this name, or None where it is not whole."""
     try:
-        record = read_json(join(folder, f"{name}.json"))
-        return None if record is None else _whole(folder, Part(**record))
+        record = read_record(join(folder, f"{name}.json"))
+        return None if record is None else _whole(folder, Part(**{k: v for k, v in record.items() if k != "digest"}))
     except BrokenTableError:
         return None
 
@@ -86,43 +87,67 @@ def _whole(folder: str, part: Part) -> Part:
 
 def part_uris(folder: str, parts: Iterable[dict[str, Any]]) -> list[str]:
     """URIs of the listed parts; BrokenTableError if one is missing, of another size, or does not end as committed."""
+    return [uri for uri, _ in _checked(folder, parts)]
+
+
+def common_schema(folder: str, parts: Iterable[dict[str, Any]]) -> tuple[list[str], pa.Schema]:
+    """URIs of the listed parts, checked as by `part_uris`, and the schema of all; SchemaError where one differs."""
+    checked = _checked(folder, parts)
+    schemas = [_schema(uri, tail) for uri, tail in checked]
+    for (uri, _), schema in zip(checked, schemas):
+        require_columns(uri, schema, schemas[0])
+        require_columns(checked[0][0], schemas[0], schema)
+    return [uri for uri, _ in checked], schemas[0]
+
+
+def require_columns(uri: str, found: pa.Schema, wanted: pa.Schema) -> None:
+    """Raise SchemaError unless the table has the columns of `wanted` with their types, in any order."""
+    for field in wanted:
+        index = found.get_field_index(field.name)
+        kind = f"is {found.field(index).type}" if index >= 0 else "is not there"
+        if index < 0 or found.field(index).type != field.type:
+            raise SchemaError(f"{uri}: wanted column {field.name} as {field.type}, it {kind}; found {found.names}")
+
+
+def _schema(uri: str, tail: bytes) -> pa.Schema:
+    """The schema of a part, read off its end where all of the footer lies in it."""
+    if int.from_bytes(tail[-8:-4], "little") + 8 <= len(tail):  # Parquet: ..., footer, its length, "PAR1"
+        return pq.read_schema(pa.BufferReader(tail)).remove_metadata()
+    with fsspec.open(uri, "rb") as file:
+        return pq.read_schema(file).remove_metadata()
+
+
+def _checked(folder: str, parts: Iterable[dict[str, Any]]) -> list[tuple[str, bytes]]:
+    """URI and last bytes of each part, after they were checked."""
     parts = list(parts)
     uris = [join(folder, part["name"]) for part in parts]
     remote = [uri for uri in uris if local_path(uri) is None]
     with ThreadPoolExecutor(32 if remote else 1) as threads:  # an object store answers in tens of milliseconds
-        list(threads.map(_check_part, uris, parts))
-    return uris
+        return list(zip(uris, threads.map(_check_part, uris, parts)))
 
 
-def _check_part(uri: str, part: dict[str, Any]) -> None:
+def _check_part(uri: str, part: dict[str, Any]) -> bytes:
     try:
         with fsspec.open(uri, "rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - TAIL_BYTES))
-            tail = file.read() if "tail" in part else b""
+            tail = file.read()
     except FileNotFoundError:
         found = "no file"
     else:
         if size == part["bytes"] and ("tail" not in part or hashlib.sha256(tail).hexdigest() == part["tail"]):
-            return
+            return tail
         found = f"{size} bytes" if size != part["bytes"] else "another end than was committed"
-    raise BrokenTableError(f"{uri}: wanted {part['bytes']} bytes as committed, found {found}; {_remedy(uri)}")
-
-
-def _remedy(uri: str) -> str:
-    """What to do about a broken part: the store is computed again, a pool or a release is not."""
-    folder = uri.rpartition("/")[0]
-    if "/stages/" in uri or "/signals/" in uri:
-        return f"delete {folder} to have it made again"
-    return "restore the file"
+    raise BrokenTableError(f"{uri}: wanted {part['bytes']} bytes as committed, found {found}; {remedy(uri)}")
 
 
 def read_part(uri: str, columns: list[str] | None, filters: list | None) -> pa.Table:
+    """A part as an Arrow table, its pages checked; BrokenTableError where one is not as committed."""
     try:
         with fsspec.open(uri, "rb") as file:
             return pq.read_table(file, columns=columns, filters=filters, page_checksum_verification=True)
     except OSError as error:
-        raise BrokenTableError(f"{uri}: {error}; {_remedy(uri)}") from error
+        raise BrokenTableError(f"{uri}: {error}; {remedy(uri)}") from error
 
 
 def parquet_schema(folder: str, parts: list[dict]) -> pa.Schema:

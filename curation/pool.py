@@ -2,12 +2,14 @@
 
 import functools
 import operator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from curation import tables
-from curation.errors import RecipeError, SchemaError
-from curation.files import absolute, join, read_json, write_json
+from curation.errors import BrokenTableError, RecipeError, SchemaError
+from curation.files import absolute, join
+from curation.records import read_record, write_record
 from curation.schema import PAIRS, SCHEMA_VERSION, hex_id
 
 POOL = "pool.json"
@@ -24,7 +26,7 @@ class Pool:
     def open(uri: str) -> "Pool":
         """Open a pool; RecipeError where there is none, SchemaError where a newer version wrote it."""
         uri = absolute(uri)
-        record = read_json(join(uri, POOL))
+        record = read_record(join(uri, POOL))
         if record is None:
             raise RecipeError(f"no pool at {uri}: no {POOL} there; make one with: curate ingest SOURCE... --out {uri}")
         if record["schema_version"] > SCHEMA_VERSION:
@@ -37,7 +39,7 @@ class Pool:
     @staticmethod
     def open_or_new(uri: str) -> "Pool":
         """Open a pool, or an empty one that comes into being with its first part."""
-        return Pool.open(uri) if read_json(join(absolute(uri), POOL)) is not None else Pool(absolute(uri))
+        return Pool.open(uri) if read_record(join(absolute(uri), POOL)) is not None else Pool(absolute(uri))
 
     @property
     def key(self) -> str:
@@ -53,12 +55,20 @@ class Pool:
     def store(self) -> str:
         return join(self.uri, "store")
 
+    def tables(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Folder and Parquet parts of each part of the pool; BrokenTableError where its commit record is gone."""
+        for part in self.parts:
+            folder = join(self.uri, "pairs", part["key"])
+            done = tables.read_done(folder)
+            if done is None:
+                raise BrokenTableError(f"{join(folder, tables.DONE)}: {POOL} lists it, found no file; restore the file")
+            yield folder, done["parts"]
+
     def pairs(self, spark: Any) -> Any:
         """All pairs as a DataFrame of schema PAIRS; files from the commit records only."""
         frames = []
-        for part in self.parts:
-            folder = join(self.uri, "pairs", part["key"])
-            frame = tables.read_spark(spark, folder, tables.read_done(folder)["parts"])
+        for folder, parts in self.tables():
+            frame = tables.read_spark(spark, folder, parts, PAIRS.arrow)
             frames.append(frame.select(*PAIRS.names))
         union = frames[0]
         for frame in frames[1:]:
@@ -67,9 +77,8 @@ class Pool:
 
     def find(self, uid: str) -> dict[str, Any] | None:
         """One pair by uid, without Spark; None where the pool has no such pair."""
-        for part in self.parts:
-            folder = join(self.uri, "pairs", part["key"])
-            found = tables.read_uid(folder, tables.read_done(folder)["parts"], uid)
+        for folder, parts in self.tables():
+            found = tables.read_uid(folder, parts, uid)
             if found:
                 return found
         return None
@@ -78,5 +87,5 @@ class Pool:
         """Commit one more part: the rename of pool.json is what makes it visible."""
         grown = Pool(self.uri, (*self.parts, part))
         record = {"schema_version": SCHEMA_VERSION, "key": grown.key, "parts": list(grown.parts)}
-        write_json(join(self.uri, POOL), record)
+        write_record(join(self.uri, POOL), record)
         return grown

@@ -7,8 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.files import committing, join, read_json, write_json
+from curation.files import committing, join
 from curation.parts import parquet_writer
+from curation.records import read_record, write_record
 from curation.schema import PAIRS, REJECTS, hex_id
 
 
@@ -54,7 +55,7 @@ def read_unit(pool: str, key: str, name: str | None, unit: dict[str, Any]) -> di
     """
     number = hex_id(unit["uri"])[:16]
     mark = join(pool, "staging", key, f"{number}.json")
-    record = read_json(mark)
+    record = read_record(mark)
     if record is not None:
         return record
     found, rejects = join(pool, "staging", key), join(pool, "rejects", key)
@@ -63,7 +64,7 @@ def read_unit(pool: str, key: str, name: str | None, unit: dict[str, Any]) -> di
         record = {"unit": unit["uri"], "name": f"{number}.parquet"}
         record |= _write_found(join(found, f"{number}.parquet"), join(rejects, f"{number}.parquet"), images, name, unit)
     record["images"] = None if images.file is None else [images.uri, images.file.bytes, images.file.sha256.hexdigest()]
-    write_json(mark, record)
+    write_record(mark, record)
     return record
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from curation.bounds import Bound
+from curation.bounds import Bound, check_type
 from curation.errors import RecipeError, unknown
 from curation.graph import Graph
 from curation.schema import PAIRS, VERDICT
@@ -52,10 +52,10 @@ def recipe_text(name: str) -> str:
     if name.endswith(".toml"):
         if not Path(name).is_file():
             raise RecipeError(f"no recipe file {name}; packaged recipes: {recipe_names()}")
-        return Path(name).read_text()
+        return Path(name).read_text("utf-8")
     if name not in recipe_names():
         raise unknown("recipe", [name], recipe_names(), "recipes (or give a path ending in .toml)")
-    return (resources.files("curation.recipes") / f"{name}.toml").read_text()
+    return (resources.files("curation.recipes") / f"{name}.toml").read_text("utf-8")
 
 
 def load_recipe(name: str, changes: list[str] | None = None) -> Recipe:
@@ -170,6 +170,11 @@ def _check_columns(step: Step, before: list[Step], graph: Graph, where: str) -> 
         for column in wanted:
             if column in graph and column not in made and column not in PAIRS.names:
                 graph.node(column)  # a missing model is refused here, with the ways to get one
+    types = {c.name: c.type for c in (*PAIRS.columns, *(c for s in before for c in s.spec.output))}
+    bounds = (v for v in step.settings.values() if isinstance(v, dict))
+    for name, bound in (item for setting in bounds for item in setting.items()):
+        if isinstance(bound, Bound) and not name.startswith("extra."):
+            check_type(name, bound, types[name] if name in types else graph.node(name).spec.type)
 
 
 def plain(value: Any) -> Any:

@@ -16,14 +16,15 @@ import fsspec
 
 from curation import __version__, tables
 from curation.errors import LostRowsError, StaleOutputError
-from curation.files import absolute, committing, join, local_path, locked, read_json, remove_folder, sweep, write_json
+from curation.files import absolute, committing, join, local_path, locked, remove_folder, sweep
 from curation.parts import part_uris, write_part
 from curation.pool import Pool
 from curation.recipe import Recipe, plain
+from curation.records import read_record, write_record
 from curation.rows import Rows, StageTable
 from curation.schema import SCHEMA_VERSION, SHARDS, SUBSET, VERDICT, hex_id
 from curation.shards.manifest import CLAIM
-from curation.shards.mark import MARK, sealed
+from curation.shards.mark import MARK
 from curation.shards.writer import shard_record
 
 FOLDERS = ("shards", "subset", "manifest", "manifest/samples", "manifest/shards", "manifest/parts")
@@ -39,9 +40,11 @@ def claim(out: str, recipe: Recipe, pool: Pool, store: str) -> Iterator[str]:
     folder = absolute(out)
     wanted = {"recipe": recipe.name, "pool_key": pool.key, "key": release_key(recipe, pool)}
     with locked(folder, wait=False):
-        found = read_json(join(folder, CLAIM))
+        found = read_record(join(folder, CLAIM))
         if found is None and _holds_files(folder):
-            raise StaleOutputError(f"{folder} is not empty and no output of a recipe: name another OUT")
+            raise StaleOutputError(
+                f"{folder} is not empty and no output of a recipe (no {CLAIM} there): name another OUT"
+            )
         if found is not None and {k: found.get(k) for k in wanted} != wanted:
             raise StaleOutputError(
                 f"{folder} holds recipe {found['recipe']} ({found['key'][:8]}) on pool {found['pool_key'][:8]}, "
@@ -50,7 +53,7 @@ def claim(out: str, recipe: Recipe, pool: Pool, store: str) -> Iterator[str]:
             )
         for each in (folder, *(join(folder, name) for name in FOLDERS)):
             sweep(each)
-        write_json(join(folder, CLAIM), wanted | {"pool": pool.uri, "store": store})
+        write_record(join(folder, CLAIM), wanted | {"pool": pool.uri, "store": store})
         yield folder
 
 
@@ -63,7 +66,7 @@ def release_key(recipe: Recipe, pool: Pool) -> str:
 
 def finished(out: str) -> dict[str, Any] | None:
     """The content of release.json where the release is committed and its files are there, else None."""
-    done = read_json(join(out, MARK))
+    done = read_record(join(out, MARK))
     if done is not None:
         part_uris(out, [*done["samples"], *done["shards"], *done["tars"], *done["subset"]])
         remove_folder(join(out, "manifest", "parts"))  # a run may have been killed just before it did
@@ -100,8 +103,7 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
         "shards": _write_shard_table(out, written),
         "subset": subset,
     }
-    record = sealed(record)
-    write_json(join(out, MARK), record)
+    write_record(join(out, MARK), record)
     remove_folder(join(out, "manifest", "parts"))
     return record
 
@@ -168,7 +170,7 @@ def _written(out: str, table: StageTable) -> list[dict[str, Any]]:
     if table.done["stage"] != "write_shards":
         return []
     shards = -(-table.done["rows"] // table.done["settings"]["samples_per_shard"])
-    return [read_json(shard_record(out, number)) for number in range(shards)]
+    return [read_record(shard_record(out, number)) for number in range(shards)]
 
 
 def _write_shard_table(out: str, written: list[dict]) -> list[dict]:

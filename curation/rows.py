@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from curation import tables
-from curation.errors import unknown
+from curation.errors import SchemaError, unknown
 from curation.files import join
-from curation.graph import Graph, Node
+from curation.graph import Graph, Node, closure
 from curation.pool import Pool
 from curation.schema import PAIRS, VERDICT, hex_id
 from curation.store import Store
@@ -35,7 +35,11 @@ class StageTable:
         return [c for c in self.done["columns"] if c not in ("uid", *VERDICT.names)]
 
     def read(self, spark: Any) -> Any:
-        return tables.read_spark(spark, self.folder, self.done["parts"])
+        frame = tables.read_spark(spark, self.folder, self.done["parts"])
+        missing = sorted(set(self.done["columns"]) - set(frame.columns))
+        if missing:
+            raise SchemaError(f"{self.folder}: its record names {missing}, its parts have only {frame.columns}")
+        return frame
 
 
 @dataclass(frozen=True)
@@ -102,11 +106,11 @@ class Rows:
         extra = [c for c in columns if c.startswith("extra.")]
         plain = [c for c in columns if c not in nodes and c not in extra and not c.endswith("__error")]
         roots = {c for n in nodes.values() for c in n.columns}
-        roots |= {"image_id", "image"} if nodes else set()
+        roots |= {"image_id", "image"} if any(n.level != "text" for n in closure(nodes.values())) else set()
         roots |= {"extra"} if extra else set()
         frame = self._join(spark, list(dict.fromkeys(["uid", *plain, *sorted(roots)])))
         if nodes:
-            frame = Store(spark, self.store).attach(frame, nodes, self._keys)
+            frame = Store(spark, self.store).attach(frame, nodes, self._keys, self.count)
         for name in extra:
             frame = frame.withColumn(name, F.col("extra").getItem(name.removeprefix("extra.")))
         return frame.select(*(f"`{c}`" for c in columns))

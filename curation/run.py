@@ -54,10 +54,9 @@ def _run(spark: Any, recipe: Recipe, pool: Pool, out: str, store: str) -> dict[s
     for number, step in enumerate(recipe.steps, 1):
         inputs = [made[name] for name in step.on]
         started = time.monotonic()
-        if "out" in step.settings:  # what it writes lies in OUT, and so does its table: both go together
-            table, fresh = run_stage(spark, step, inputs, step.settings | {"out": out}, out)
-        else:
-            table, fresh = run_stage(spark, step, inputs, step.settings, store)
+        writes = "out" in step.settings  # what it writes lies in OUT, and so does its table: both go together
+        settings = step.settings | {"out": out} if writes else step.settings
+        table, fresh = run_stage(spark, step, inputs, settings, out if writes else store)
         computed += fresh
         took = f"{time.monotonic() - started:.1f} s" if fresh else "already there"
         counts = f"{table.done['rows']:,} in, {table.done['kept']:,} out"

@@ -1,10 +1,13 @@
 """The Spark session, made in one place: local by default, the cluster's under spark-submit; Java found or brought."""
 
+import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,8 @@ SETTINGS = {
     "spark.python.worker.reuse": "true",
     # Names the Python line in an analysis error, at the price of three more calls into the JVM per column.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
+    # The JVM of an executor in the C locale, in which daemons are often started, opens no name outside ASCII.
+    "spark.executorEnv.LC_ALL": "C.UTF-8",
     # Threads of model code in a task: tasks fill the cores already.
     "spark.executorEnv.CURATION_THREADS": os.environ.get("CURATION_THREADS", "1"),
     # Parts are cut by explicit partition ids; merging them would undo the layout.
@@ -62,11 +67,17 @@ def spark_session(rows: int | None = None) -> Any:
     else:  # this process starts its own JVM
         os.environ["JAVA_HOME"] = java_home()
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        os.environ["LC_ALL"] = "C.UTF-8"  # as for executors
         settings = SETTINGS | _sized(rows) | _local_settings(rows)
     builder = SparkSession.builder.appName("curation")
     for key, value in settings.items():
         builder = builder.config(key, value)
+    interrupted = signal.getsignal(signal.SIGINT)
     session = builder.getOrCreate()
+    if interrupted is not signal.default_int_handler and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupted)  # Spark put its own there, which calls into a JVM that may be busy
+    # Its thread prints a traceback when the JVM ends; the call that this cuts short tells it in one line.
+    session.sparkContext._accumulatorServer.handle_error = lambda *_: None
     session.sparkContext.setLogLevel(LOG_LEVEL)
     return session
 
@@ -86,7 +97,7 @@ def _sized(rows: int | None) -> dict[str, str]:
 def _local_settings(rows: int | None) -> dict[str, str]:
     settings = dict(LOCAL_SETTINGS)
     settings["spark.ui.showConsoleProgress"] = str(sys.stderr.isatty()).lower()
-    settings["spark.local.dir"] = os.environ.get("CURATION_TMP", tempfile.gettempdir())
+    settings["spark.local.dir"] = scratch_folder()
     settings["spark.sql.warehouse.dir"] = str(Path(tempfile.gettempdir()) / "curation-warehouse")
     # The JVM's second compiler costs a small run half of its CPU seconds, and gives nothing back.
     quick = " -XX:TieredStopAtLevel=1" if rows is not None and rows <= SMALL_ROWS else ""
@@ -94,6 +105,11 @@ def _local_settings(rows: int | None) -> dict[str, str]:
     extra = os.environ.get("CURATION_SPARK", "")  # "key=value key=value": any other Spark setting
     settings.update(pair.split("=", 1) for pair in extra.split())
     return settings
+
+
+def scratch_folder() -> str:
+    """Where Spark spills and shuffles on this machine; it has to hold a table of a stage twice."""
+    return os.environ.get("CURATION_TMP", tempfile.gettempdir())
 
 
 def _quiet_log() -> str:
@@ -114,8 +130,15 @@ def _quiet_log() -> str:
     return path.as_uri()
 
 
+@functools.cache
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "curation"
+    """The user's cache folder or, where there is none to write to, as in many containers, one of this process."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "curation"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no right to; no home at all
+        return Path(tempfile.mkdtemp(prefix="curation-"))
+    return folder
 
 
 def java_home() -> str:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from curation.errors import RecipeError
-from curation.files import absolute, join, read_json
+from curation.files import absolute, join
 from curation.graph import Graph
 from curation.pool import POOL, Pool
 from curation.recipe import Step, check_settings
+from curation.records import read_record
 from curation.rows import Rows, SideTable, StageTable
 from curation.tables import DONE
 
@@ -46,7 +47,7 @@ def stage_command(stage: Callable) -> Callable:
 def open_table(path: str) -> Rows | SideTable:
     """A pool, what a committed stage table left of it, or a side table, by the path of its folder."""
     folder = absolute(path)
-    if read_json(join(folder, POOL)) is not None:
+    if read_record(join(folder, POOL)) is not None:
         pool = Pool.open(folder)
         return Rows(pool, pool.store, Graph())
     table = StageTable.open(folder)
@@ -62,7 +63,10 @@ def open_table(path: str) -> Rows | SideTable:
 def reopen(table: StageTable) -> Rows:
     """The rows a stage table left, found again from what its commit record says of its input."""
     chain = [table]
-    while chain[0].done["input_folder"]:
-        chain.insert(0, StageTable.open(chain[0].done["input_folder"]))
+    while folder := chain[0].done["input_folder"]:
+        before = StageTable.open(folder)
+        if before is None:
+            raise RecipeError(f"{chain[0].folder} was made of {folder}, where no stage table ({DONE}) is any more")
+        chain.insert(0, before)
     pool = Pool.open(chain[0].done["pool"])
     return Rows(pool, chain[0].done["store"], Graph(chain[0].done["signal_settings"]), tuple(chain))

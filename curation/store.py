@@ -14,7 +14,8 @@ from typing import Any
 from curation import tables
 from curation.compute import ERROR, Job, appender, bucket_writer, signal_schema
 from curation.files import join, locked, sweep
-from curation.graph import Node, closure, stored_inputs
+from curation.graph import Node, closure, placed, stored_inputs
+from curation.stage import cached
 
 LEVELS = ("image", "text", "pair")
 # Rows in a bucket: what a killed run has to do again. Pictures cost milliseconds, captions and scores microseconds.
@@ -34,20 +35,22 @@ class Store:
         """Where a signal's values are kept."""
         return join(self.uri, "signals", f"{node.spec.name}-{node.key}")
 
-    def attach(self, frame: Any, nodes: dict[str, Node], keys: Callable[[tuple[str, ...]], list[str]]) -> Any:
+    def attach(
+        self, frame: Any, nodes: dict[str, Node], keys: Callable[[tuple[str, ...]], list[str]], count: int
+    ) -> Any:
         """`frame` plus two columns per name: the signal, and NAME__error that says why it is null.
 
         `frame` has uid, image_id, image and the pool columns that the nodes read. Stored signals that are not there
         yet are computed first, those of one level (image, text, pair) in one pass. `keys` gives, for the columns that a
         signal reads, the key of these rows and of those that hold them with the same columns: what was computed for
-        one of these needs no look at the rows.
+        one of these needs no look at the rows, of which there are `count`.
         """
         wanted = list(nodes.values())
         stored = [n for n in closure(wanted) if n.stored]
         by_pass = sorted(stored, key=lambda n: (LEVELS.index(n.level), len(n.columns), n.columns))
         for (level, columns), group in itertools.groupby(by_pass, key=lambda n: (n.level, n.columns)):
             read = columns if level == "text" else (*columns, "image")
-            self._ensure(frame, list(group), level, keys(read))
+            self._ensure(frame, list(group), level, keys(read), count)
         unstored = [n for n in wanted if not n.stored]
         at_hand = {n.key: n for n in [*(n for n in wanted if n.stored), *stored_inputs(unstored)]}
         joined = self._join(frame, list(at_hand.values()))
@@ -63,7 +66,7 @@ class Store:
         parts = self.records[node.key]["parts"]
         if not parts:
             return self.spark.createDataFrame([], from_arrow_schema(signal_schema(node.spec.type)))
-        values = tables.read_spark(self.spark, self.folder(node), parts)
+        values = tables.read_spark(self.spark, self.folder(node), parts, signal_schema(node.spec.type))
         # Two runs may have computed the same rows where the store has no lock; equal inputs give equal values.
         return values.dropDuplicates(["id", "digest"]) if self.records[node.key].get("overlaps") else values
 
@@ -79,7 +82,7 @@ class Store:
             joined = joined.withColumns(keys).join(values, ["_id", "_digest"], "left").drop("_id", "_digest")
         return joined
 
-    def _ensure(self, frame: Any, nodes: list[Node], level: str, keys: list[str]) -> None:
+    def _ensure(self, frame: Any, nodes: list[Node], level: str, keys: list[str], count: int) -> None:
         """Compute and commit the rows that the stored tables of `nodes` lack."""
         nodes = [n for n in nodes if not set(self._open(n)["rows_of"]) & set(keys)]
         with contextlib.ExitStack() as stack:
@@ -88,25 +91,25 @@ class Store:
                 sweep(self.folder(node))
             nodes = [n for n in nodes if not set(self._open(n)["rows_of"]) & set(keys)]
             if nodes:
-                self._add_missing(frame, nodes, level, keys[0])
+                records = self._add_missing(frame, nodes, level, count)
+                for i, node in enumerate(nodes):
+                    self._commit(node, [r for r in records if r["signal"] == i], keys[0])
 
-    def _add_missing(self, frame: Any, nodes: list[Node], level: str, key: str) -> None:
+    def _add_missing(self, frame: Any, nodes: list[Node], level: str, count: int) -> list[dict]:
+        """Compute what is missing; records of the parts written."""
         from pyspark.sql import functions as F
 
-        rows = self._missing(frame, nodes, level).cache()
-        try:
+        rows = self._missing(frame, nodes, level)
+        wanted = (1 << len(nodes)) - 1
+        if any(self.records[n.key]["parts"] for n in nodes):  # else all are missing: nothing to look at first
+            rows = cached(rows)
             count, wanted = rows.agg(F.count("*"), F.bit_or("want")).first()
-            numbers = [i for i in range(len(nodes)) if (wanted or 0) >> i & 1]
-            records = []
-            if numbers:
-                names = ", ".join(nodes[i].spec.name for i in numbers)
-                print(f"  {level} signals of {count:,} rows: {names}", file=sys.stderr, flush=True)
-                inputs = [n for n in stored_inputs(nodes) if n not in nodes]
-                records = self._compute(self._join(rows, inputs), nodes, level, count)
-            for i, node in enumerate(nodes):
-                self._commit(node, [r for r in records if r["signal"] == i], key)
-        finally:
-            rows.unpersist()
+        names = [n.spec.name for i, n in enumerate(nodes) if (wanted or 0) >> i & 1]
+        if not names or count == 0:
+            return []
+        print(f"  {level} signals of {count:,} rows: {', '.join(names)}", file=sys.stderr, flush=True)
+        inputs = [n for n in stored_inputs(nodes) if n not in nodes]
+        return self._compute(self._join(rows, inputs), nodes, level, count)
 
     def _missing(self, frame: Any, nodes: list[Node], level: str) -> Any:
         """Distinct rows that at least one node lacks: id, digest, `want` (a bit per node) and what the nodes read."""
@@ -116,8 +119,8 @@ class Store:
         if level == "image":
             rows = frame.groupBy("image_id").agg(F.min("image").alias("image"))
         else:
-            read = dict.fromkeys(["uid", "image_id", *columns, *(["image"] if level == "pair" else [])])
-            rows = frame.select(*read)
+            ids = ("uid",) if level == "text" else ("uid", "image_id", "image")
+            rows = frame.select(*dict.fromkeys([*ids, *columns]))
         rows = rows.withColumn("id", _id(rows, level)).withColumn("digest", _digest(columns, level))
         want = F.lit(sum(1 << bit for bit, n in enumerate(nodes) if not self.records[n.key]["parts"])).cast("long")
         for bit, node in enumerate(nodes):
@@ -140,8 +143,9 @@ class Store:
         else:
             place = F.xxhash64("digest" if level == "text" else "id")
             order = ["digest", "id"]
+        rows = rows.drop(*(c for c in ("uid", "image_id") if c not in nodes[0].columns))  # `id` is one of them
         laid = rows.withColumn("bucket", F.pmod(place, F.lit(buckets)).cast("int")).repartitionById(buckets, "bucket")
-        job = Job(level, tuple(nodes), tuple(self.folder(n) for n in nodes))
+        job = Job(level, tuple(placed(n) for n in nodes), tuple(self.folder(n) for n in nodes))
         return tables.in_tasks(laid.sortWithinPartitions("bucket", *order), bucket_writer(job))
 
     def _commit(self, node: Node, records: list[dict], key: str) -> None:
@@ -154,12 +158,17 @@ class Store:
             "version": node.spec.version,
             "settings": dict(node.settings),
             "key": node.key,
-            "models": records[0]["models"] if records else done.get("models", {}),
+            "models": _as_named(node, records[0]["models"]) if records else done.get("models", {}),
             "rows_of": sorted({*done["rows_of"], key}),
             "overlaps": done.get("overlaps", False) or set(known) != {p["name"] for p in done["parts"]},
         }
         self.records[node.key] = description | {"parts": [parts[name] for name in sorted(parts)]}
         tables.write_done(self.folder(node), self.records[node.key])
+
+
+def _as_named(node: Node, models: dict[str, dict]) -> dict[str, dict]:
+    """What tasks say of the models, each under the name that the recipe gave it."""
+    return {k: model | {"name": dict(node.settings)[k]} for k, model in models.items()}
 
 
 def _id(frame: Any, level: str) -> Any:

@@ -6,27 +6,30 @@ rows and SHA-256. Readers take file names only from it, never from a listing, so
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.files import join, read_json, write_json
-from curation.parts import parquet_schema, part_uris, read_part, write_part
+from curation.files import join
+from curation.parts import common_schema, part_uris, read_part, require_columns, write_part
+from curation.records import read_record, write_record
 
 DONE = "_done.json"
+GLOB = re.compile(r"[\\\[\]{}*?]")  # what Hadoop's globbing reads in a path; a backslash before it makes it plain
 ROWS_PER_PART = 1 << 17  # assumption: 131,072 rows of captions are about 10 MB of zstd Parquet, a few seconds of work
 
 
 def read_done(folder: str) -> dict[str, Any] | None:
     """The commit record of a table, or None while it has none."""
-    return read_json(join(folder, DONE))
+    return read_record(join(folder, DONE))
 
 
 def write_done(folder: str, record: dict[str, Any]) -> None:
     """Commit a table: its record, with the parts, in place last."""
-    write_json(join(folder, DONE), record)
+    write_record(join(folder, DONE), record)
 
 
 def read_arrow(
@@ -48,13 +51,32 @@ def read_uid(folder: str, parts: Iterable[dict], uid: str) -> dict[str, Any] | N
     return None
 
 
-def read_spark(spark: Any, folder: str, parts: list[dict]) -> Any:
-    """The listed parts as a DataFrame with the schema of the first; no listing, no schema inference job."""
+def read_spark(spark: Any, folder: str, parts: list[dict], wanted: pa.Schema | None = None) -> Any:
+    """The listed parts as a DataFrame with the schema that all have; no listing, no schema inference job.
+
+    SchemaError where a part differs from the others, or lacks a column of `wanted` or has it of another type.
+    """
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    uris = part_uris(folder, parts)
-    schema = from_arrow_schema(parquet_schema(folder, parts))
-    return spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true").parquet(*uris)
+    uris, found = common_schema(folder, parts)
+    require_columns(uris[0], found, wanted or found)
+    schema = from_arrow_schema(found)
+    if not all(_opens(spark, uri) for uri in uris):
+        listed = spark.createDataFrame([(uri,) for uri in uris], "uri string").repartition(len(uris))
+        return listed.mapInArrow(_read_uris, schema)
+    literal = [GLOB.sub(r"\\\g<0>", uri) for uri in uris]
+    return spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true").parquet(*literal)
+
+
+def _opens(spark: Any, uri: str) -> bool:
+    """Whether Spark's own reader can open it: the JVM mangles names outside ASCII where its locale is not UTF-8."""
+    return uri.isascii() or spark._jvm.System.getProperty("sun.jnu.encoding") == "UTF-8"
+
+
+def _read_uris(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for uri in batch.column("uri").to_pylist():
+            yield from read_part(uri, None, None).to_batches()
 
 
 def prefix_digits(rows: int) -> int:

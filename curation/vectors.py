@@ -65,20 +65,47 @@ def as_matrix(vectors: pa.Array, dim: int | None = None) -> tuple[np.ndarray, np
     return matrix, valid
 
 
-def cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Cosine of each pair of rows, float32 (n,), in [-1, 1]; NaN where a row is zero.
+def vector_faults(vectors: pa.BinaryArray) -> pa.StringArray:
+    """Why each row is no vector of any size, a string; null where it is one, and where there is none.
 
-    Summed row by row in one fixed order in float64, where products of float16 are exact, so that a pair's value does
-    not depend on its neighbours.
+    >>> rows = [b"\\0\\0\\0<", b"\\0\\0\\0\\0", b"\\0\\0\\0|", b"\\0<\\0", b"", None]
+    >>> vector_faults(pa.array(rows)).to_pylist()
+    [None, 'is zero', 'has NaN or infinity', 'has 3 bytes, an odd number', 'has no numbers', None]
+    """
+    sizes = pc.binary_length(vectors)
+    faults = np.full(len(vectors), None, object)
+    for size in pc.unique(sizes.drop_null()).to_pylist():
+        rows = pc.indices_nonzero(pc.fill_null(pc.equal(sizes, size), False)).to_numpy()
+        if size % 2 or not size:
+            faults[rows] = f"has {size} bytes, an odd number" if size else "has no numbers"
+            continue
+        halves, _ = _halves_of_bytes(vectors.take(pa.array(rows)), size // 2)
+        matrix = halves.astype(np.float32)
+        faults[rows[~matrix.any(axis=1)]] = "is zero"
+        faults[rows[~np.isfinite(matrix).all(axis=1)]] = "has NaN or infinity"
+    return pa.array(faults, pa.string())
+
+
+def cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Cosine of each pair of rows, float32 (n,), in [-1, 1]; NaN where a row is zero. `exact_cosine`, rounded.
 
     >>> cosine(np.array([[3.0, 4.0]]), np.array([[4.0, 3.0]])).round(6).tolist()
     [0.9599999785423279]
+    """
+    return exact_cosine(left, right).astype(np.float32)
+
+
+def exact_cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Cosine of each pair of rows, float64 (n,), in [-1, 1]; NaN where a row is zero.
+
+    Summed row by row in one fixed order in float64, where products of float16 are exact, so that a pair's value does
+    not depend on its neighbours.
     """
     left, right = np.ascontiguousarray(left, np.float64), np.ascontiguousarray(right, np.float64)
     dots = (left * right).sum(axis=1)
     norms = np.sqrt((left * left).sum(axis=1) * (right * right).sum(axis=1))
     with np.errstate(invalid="ignore"):
-        return np.clip(dots / norms, -1, 1).astype(np.float32)
+        return np.clip(dots / norms, -1, 1)
 
 
 def _halves(vectors: pa.Array, dim: int | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -73,7 +73,7 @@ def release(spark, pool, model, tmp_path_factory):
 
 # The small model's scores mean nothing: near-duplicates are only equal pictures, scores drop one pair in ten.
 EASED = [
-    "dedup_embeddings.threshold=0.99999",
+    "dedup_embeddings.threshold=0.9999",
     "scores.keep.clip_score.top_fraction=0.9",
     "write_shards.samples_per_shard=8",
 ]

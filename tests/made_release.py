@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from curation import tables
 from curation.compute import signal_schema
-from curation.files import join, write_json
+from curation.files import join
 from curation.parts import write_part
 from curation.pool import Pool
+from curation.records import read_record, write_record
 from curation.report.parts import digests
 from curation.schema import PAIRS, SHARDS, SUBSET, hex_id
-from curation.shards.mark import sealed
 from curation.shards.writer import shard_record, write_release_shard
 from curation.signals import SIGNALS
 from curation.stages import STAGES
@@ -191,7 +191,7 @@ def write_shards(maker: Maker, per_shard: int) -> tuple[list[dict], list[dict]]:
         uri = shard_record(maker.made.out, number)
         found = write_release_shard(maker.made.out, number, table, ["clip_score"])
         errors |= {r["uid"]: e for r, e in zip(rows, found.to_pylist()) if e}
-        records.append(tables.read_json(uri))
+        records.append(read_record(uri))
     settings = {"samples_per_shard": per_shard, "signals": ["clip_score"], "seed": 0, "out": maker.made.out}
 
     def unreadable(row: dict) -> tuple | None:
@@ -240,5 +240,5 @@ def write_mark(maker: Maker, size: int, tars: list[dict], samples: list[dict], s
         "shards": [shards | {"name": f"manifest/shards/{shards['name']}"}],
         "subset": [p | {"name": f"subset/{p['name']}"} for p in subset],
     }
-    write_json(join(out, "recipe.json"), {"recipe": "made", "pool": maker.made.pool, "store": maker.store})
-    write_json(join(out, "manifest", "release.json"), sealed(mark))
+    write_record(join(out, "recipe.json"), {"recipe": "made", "pool": maker.made.pool, "store": maker.store})
+    write_record(join(out, "manifest", "release.json"), mark)

@@ -10,11 +10,10 @@ import pytest
 from curation import cli, tables
 from curation.errors import BrokenTableError, RecipeError
 from curation.explain import compare, why
-from curation.files import read_json, write_json
 from curation.parts import write_part
+from curation.records import read_record, write_record
 from curation.schema import SUBSET
 from curation.shards.manifest import Release
-from curation.shards.mark import sealed
 from curation.shown import plain
 from tests.made_pool import SECRET_URL
 from tests.made_release import make_release
@@ -50,7 +49,7 @@ def test_a_kept_pair_has_a_line_per_step_and_its_place(made, ask):
 
 
 def _samples(made):
-    mark = read_json(f"{made.out}/manifest/release.json")
+    mark = read_record(f"{made.out}/manifest/release.json")
     return tables.read_arrow(made.out, mark["samples"]).to_pylist()
 
 
@@ -139,7 +138,7 @@ def test_a_beginning_of_two_uids_is_refused_and_both_named(tmp_path, ask):
     part = write_part(str(tmp_path / "subset"), "all", [batch], SUBSET.arrow).record()
     subset = [part | {"name": "subset/all.parquet"}]
     mark = {"schema_version": 1, "counts": {}, "stages": [], "signals": {}, "tars": [], "samples": [], "shards": []}
-    write_json(str(tmp_path / "manifest" / "release.json"), sealed(mark | {"subset": subset}))
+    write_record(str(tmp_path / "manifest" / "release.json"), mark | {"subset": subset})
     with pytest.raises(RecipeError, match="more than one uid") as caught:
         why(str(tmp_path), "abcdef")
     assert all(uid in str(caught.value) for uid in uids)

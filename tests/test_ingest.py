@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import json
 import shutil
 import tarfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from curation.errors import RecipeError, SchemaError
 from curation.images import read_pointers
 from curation.ingest import ingest
 from curation.pool import Pool
+from curation.records import read_record, write_record
 from curation.schema import PAIRS, hex_id
 from tests.drawing import draw
 
@@ -94,8 +94,8 @@ def test_unknown_input_is_refused_with_what_exists(tmp_path):
 def test_a_pool_of_a_newer_version_is_refused(pool, tmp_path):
     copy = tmp_path / "pool"
     shutil.copytree(pool, copy, ignore=shutil.ignore_patterns("store"))
-    record = json.loads((copy / "pool.json").read_text())
-    (copy / "pool.json").write_text(json.dumps(record | {"schema_version": 99}))
+    record = read_record(str(copy / "pool.json"))
+    write_record(str(copy / "pool.json"), record | {"schema_version": 99})
     with pytest.raises(SchemaError, match="newer release"):
         Pool.open(str(copy))
 

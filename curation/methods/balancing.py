@@ -13,15 +13,16 @@ Ids = pa.ListArray | pa.ChunkedArray | Sequence[Sequence[int]]
 def entry_probability(counts: Sequence[int] | np.ndarray, t: float) -> np.ndarray:
     """Probability of each entry to keep a caption that holds it, float64, shape of `counts`, in (0, 1].
 
-    It is min(t / count, 1). An entry never seen has 1; t = inf switches balancing off. SchemaError unless t > 0 and no
-    count is negative.
+    It is min(t / count, 1). An entry never seen has 1; t = inf switches balancing off. SchemaError unless t > 0 and
+    every count is a number from 0 on.
 
     >>> entry_probability([8, 2, 0], t=2).tolist()
     [0.25, 1.0, 1.0]
     """
     counts = np.asarray(counts, np.float64)
-    if not t > 0 or (counts < 0).any():
-        raise SchemaError(f"entry_probability: t is {t}, wanted above 0; counts from {counts.min(initial=0)}, wanted 0")
+    if not t > 0 or not (counts >= 0).all():
+        least = counts.min(initial=0)  # NaN, also of a null, if there is one
+        raise SchemaError(f"entry_probability: t is {t}, wanted above 0; counts from {least}, wanted from 0")
     return np.where(counts <= t, 1.0, t / np.maximum(counts, 1))
 
 
@@ -30,13 +31,26 @@ def keep_probability(ids: Ids, p: Sequence[float] | np.ndarray) -> np.ndarray:
 
     `ids` are the entry ids of each caption (list<int32> or lists), `p` the probability of each entry. One success
     among a caption's entries keeps it, so a single tail entry (p = 1) keeps it for certain; a caption without entries
-    has 0, it is dropped before balancing.
+    has 0, it is dropped before balancing. SchemaError for an id without a probability: beyond `p`, or NaN there.
 
     >>> keep_probability([[0, 2], [1], []], [0.25, 1.0, 0.5]).tolist()
     [0.625, 1.0, 0.0]
     """
     flat, offsets = flat_ids(ids)
-    return 1.0 - _reduce(np.multiply, 1.0 - np.asarray(p, np.float64)[flat], offsets, empty=1.0)
+    return 1.0 - _reduce(np.multiply, 1.0 - _looked_up(p, flat), offsets, empty=1.0)
+
+
+def _looked_up(p: Sequence[float] | np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """The probability of each id."""
+    p = np.asarray(p, np.float64)
+    beyond = (flat < 0) | (flat >= len(p))
+    unknown = beyond if beyond.any() else np.isnan(p[flat])
+    if unknown.any():
+        ids = np.unique(flat[unknown])
+        raise SchemaError(
+            f"no count of the entries {ids[:3].tolist()} ({len(ids)} in all): wanted the counts of the same matching"
+        )
+    return p[flat]
 
 
 def keep_by_draws(ids: Ids, p: Sequence[float] | np.ndarray, uniforms: Sequence | np.ndarray) -> np.ndarray:
@@ -54,7 +68,7 @@ def keep_by_draws(ids: Ids, p: Sequence[float] | np.ndarray, uniforms: Sequence 
     draws = _draws(uniforms, offsets)
     if len(draws) != len(flat):
         raise SchemaError(f"keep_by_draws: {len(draws)} uniforms for {len(flat)} (caption, entry) rows")
-    success = draws < np.asarray(p, np.float64)[flat]
+    success = draws < _looked_up(p, flat)
     kept = _reduce(np.logical_or, success, offsets, empty=False)
     unknown = _reduce(np.logical_or, np.isnan(draws), offsets, empty=False)
     if (unknown & ~kept).any():

@@ -12,7 +12,8 @@ Rule = Literal["exact", "datacomp"]
 
 
 def top_share(scores: Sequence[float | None] | np.ndarray | pa.Array, f: float, rule: Rule = "exact") -> np.ndarray:
-    """Which rows are in the top share `f` by score, bool, shape (n,). Null and NaN are never in and do not count.
+    """Which rows are in the top share `f` by score, bool, shape (n,). What is null, NaN or infinite is never in and
+    does not count.
 
     With n scores left, "exact" keeps int(n * f) rows, ties by the order given. "datacomp" keeps every row not below the
     score at index int(n * f) of the descending order, so one row more, or further on ties (arXiv:2304.14108,
@@ -29,6 +30,7 @@ def top_share(scores: Sequence[float | None] | np.ndarray | pa.Array, f: float, 
     if not 0 <= f <= 1:
         raise RecipeError(f"top_share: f is {f}, wanted a share in [0, 1]")
     scores = np.array(scores, np.float64)  # None and null become NaN
+    scores[np.isinf(scores)] = np.nan
     order = np.argsort(-scores, kind="stable")[: np.count_nonzero(~np.isnan(scores))]  # NaN sorts last
     count = int(len(order) * f)
     if rule == "exact":

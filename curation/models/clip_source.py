@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -58,6 +59,19 @@ def resolve(name: str) -> ModelSource:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return _pretrained(name, *name.split("/"))
     raise _missing(name, "is no such name")
+
+
+def absolute_name(name: str) -> str:
+    """The name with the path in it, if it has one, made absolute.
+
+    >>> absolute_name("sample-clip"), absolute_name("ViT-B-32@/x/b32.pt"), absolute_name("local-dir:/models/../m")
+    ('sample-clip', 'ViT-B-32@/x/b32.pt', 'local-dir:/m')
+    """
+    for mark in ("local-dir:", "@"):
+        head, found, path = name.partition(mark)
+        if found:
+            return f"{head}{found}{os.path.abspath(path)}"
+    return name
 
 
 def digest(name: str) -> str:

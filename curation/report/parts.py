@@ -11,11 +11,10 @@ import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 import xxhash
 
 from curation import tables
-from curation.parts import parquet_schema, part_uris
+from curation.parts import parquet_schema, part_uris, read_part
 
 DIGEST_SEED = 42  # the default seed of Spark's xxhash64, by which the store tells inputs apart
 
@@ -29,7 +28,7 @@ def prefix(part: dict[str, Any]) -> str:
 def read_where(folder: str, part: dict, columns: list[str], rows: pc.Expression | None = None) -> pa.Table:
     """The rows of one listed part that satisfy an expression."""
     [uri] = part_uris(folder, [part])
-    return pq.read_table(uri, columns=columns, filters=rows, partitioning=None)
+    return read_part(uri, columns, rows)
 
 
 def first_rows(
@@ -67,9 +66,9 @@ def whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 
 def signal_rows(folder: str, ids: pa.Array) -> pa.Table | None:
-    """The rows (id, digest, value, error) of a stored signal for these ids, streamed; None where it is not stored."""
+    """The rows (id, digest, value, error) of a stored signal for these ids, streamed; None where none is stored."""
     done = tables.read_done(folder)
-    if done is None:
+    if done is None or not done["parts"]:
         return None
     file_system = fsspec.core.url_to_fs(folder)[0]
     paths = [fsspec.core.url_to_fs(uri)[1] for uri in part_uris(folder, done["parts"])]

@@ -9,12 +9,13 @@ import fsspec
 import pyarrow as pa
 
 from curation.errors import BrokenTableError, SchemaError
-from curation.files import join, local_path, read_json
+from curation.files import join, local_path
+from curation.records import read_record, seal_fault
 from curation.schema import SAMPLES, SCHEMA_VERSION, SHARDS, SUBSET, Table
-from curation.shards.mark import MARK, mark_text, parsed, read_mark, seal_fault, sealed
+from curation.shards.mark import MARK, parsed, read_mark
 from curation.tables import read_arrow
 
-__all__ = ["CLAIM", "MARK", "Release", "mark_text", "open_bytes", "sealed"]
+__all__ = ["CLAIM", "MARK", "Release", "open_bytes"]
 
 CLAIM = "recipe.json"
 
@@ -44,7 +45,7 @@ class Release:
             fault = fault or seal_fault(text)
         if fault:
             raise BrokenTableError(f"{join(out, MARK)}: {fault}; restore the file")
-        return cls(out, mark, {"pool": "", "store": ""} | (read_json(join(out, CLAIM)) or {}))
+        return cls(out, mark, {"pool": "", "store": ""} | (read_record(join(out, CLAIM)) or {}))
 
     @property
     def tars(self) -> list[dict[str, Any]]:

@@ -1,8 +1,6 @@
-"""release.json, the file that makes a folder a release: its text, its own digest, and what is wrong with either."""
+"""release.json, the file that makes a folder a release: its text, and what is wrong with its form."""
 
-import hashlib
 import json
-import re
 from typing import Any
 
 import fsspec
@@ -12,33 +10,7 @@ from curation.files import join
 
 MARK = "manifest/release.json"
 PARTS = {"samples": "manifest/samples", "tars": "shards", "shards": "manifest/shards", "subset": "subset"}
-SEAL = re.compile(rb',\n "digest": "([0-9a-f]{64})"\n\}\n\Z')
-SEAL_BYTES = 100  # that pattern has 83
 SHOWN = 200  # characters of what was found that a message shows
-
-
-def mark_text(record: dict[str, Any]) -> bytes:
-    """The bytes of a release.json that holds `record`, keys in their own order; ValueError for NaN and infinity."""
-    return json.dumps(record, indent=1, allow_nan=False).encode() + b"\n"
-
-
-def sealed(record: dict[str, Any]) -> dict[str, Any]:
-    """`record` with a last field `digest`: 64 hex, SHA-256 of its JSON text without that field and the line's end.
-
-    The other files of a release are checked against the digests in release.json; this is release.json's own.
-    """
-    content = {key: value for key, value in record.items() if key != "digest"}
-    return content | {"digest": hashlib.sha256(mark_text(content).removesuffix(b"\n")).hexdigest()}
-
-
-def seal_fault(text: bytes) -> str | None:
-    """Wanted and found where the last field, `digest`, of a release.json is not that of its text; None if it is."""
-    seal = SEAL.search(text, max(0, len(text) - SEAL_BYTES))
-    if seal is None:
-        return "wanted as last field the digest of what stands before it, found none"
-    wanted = hashlib.sha256(text[: seal.start()] + b"\n}").hexdigest()
-    found = seal[1].decode()
-    return None if found == wanted else f"wanted digest {wanted}, that of its text, found {found}"
 
 
 def read_mark(out: str) -> bytes:

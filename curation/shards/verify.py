@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 
 from curation.files import join
 from curation.images import threads
+from curation.records import record_text, seal_fault
 from curation.schema import SAMPLES, SCHEMA_VERSION, SHARDS, SUBSET
 from curation.shards.check import COLUMNS, member_faults
 from curation.shards.listed import Checked, check_bytes, check_table, check_tables
 from curation.shards.manifest import Release
-from curation.shards.mark import MARK, PARTS, mark_text, parsed, read_mark, seal_fault
+from curation.shards.mark import MARK, PARTS, parsed, read_mark
 
 MAX_THREADS = 8  # hashing runs beside itself, the rest of a shard's check does not: more would wait for each other
 
@@ -61,7 +62,7 @@ def _mark_faults(text: bytes, mark: dict[str, Any]) -> Iterator[str]:
     fault = seal_fault(text)
     if fault:
         yield f"{MARK}: {fault}"
-    elif text != mark_text(mark):
+    elif text != record_text(mark):
         yield f"{MARK}: wanted the text that a run writes (JSON, indented by 1, in ASCII), found another of this digest"
     if mark["schema_version"] > SCHEMA_VERSION:
         yield f"{MARK}: wanted schema_version {SCHEMA_VERSION} at most, found {mark['schema_version']}"

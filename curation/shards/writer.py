@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 
 from curation.errors import BadItemError
-from curation.files import committing, join, read_json, write_json
+from curation.files import committing, join
 from curation.images import decode, header, read_pointers
 from curation.parts import write_part
+from curation.records import read_record, write_record
 from curation.schema import SAMPLES, hex_id
 from curation.shards.tar import Sample, write_shard
 
@@ -30,10 +31,10 @@ def write_release_shard(out: str, number: int, rows: pa.Table, signals: list[str
     last; an earlier attempt's is used again where it was made of the same rows.
     """
     content = hex_id(str(rows.schema), *rows["uid"].to_pylist(), *rows["caption"].to_pylist())
-    record = read_json(shard_record(out, number))
+    record = read_record(shard_record(out, number))
     if record is None or record["content"] != content:
         record = _write(out, number, rows, signals) | {"content": content}
-        write_json(shard_record(out, number), record)
+        write_record(shard_record(out, number), record)
     errors = record["errors"]
     return pa.array([errors.get(uid) for uid in rows["uid"].to_pylist()], pa.string())
 

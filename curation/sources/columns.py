@@ -17,11 +17,18 @@ WEB_URL = r"^(?i:https?)://[^/?#\s\x00][^\x00]*$"  # NUL parts the identity from
 def as_text(column: pa.Array) -> pa.Array:
     """A column of any type as strings, null staying null: bytes are UTF-8, nested values become JSON.
 
-    Bytes that are not UTF-8 are replaced by U+FFFD, also in columns that claim to be strings.
+    Bytes that are not UTF-8 are replaced by U+FFFD, also in columns that claim to be strings. Bytes of a fixed size are
+    digests and become hex; UUIDs are written as such.
     """
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if isinstance(column.type, pa.UuidType):
+        return pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
     kind = column.type
+    if pa.types.is_fixed_size_binary(kind):
+        return pa.array([None if v is None else v.hex() for v in column.to_pylist()], pa.string())
     if pa.types.is_nested(kind):
         return pa.array([None if v is None else json_text(v) for v in column.to_pylist()], pa.string())
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)) and not (

@@ -54,14 +54,18 @@ class Layout(NamedTuple):
 def choose(batch: pa.RecordBatch, named: Layout) -> Layout:
     """The layout of a table, seen from its first rows.
 
-    Raises BadItemError `missing_column` where a named column is not there, `no_columns` where no caption, or neither
-    URL nor image, can be found, `duplicate_columns` where two columns have one name.
+    Raises BadItemError `missing_column` where a named column is not there, `wrong_type` where the one of the captions
+    or the URLs holds no text, `no_columns` where no caption, or neither URL nor image, can be found,
+    `duplicate_columns` where two columns have one name.
     """
     if len(set(batch.schema.names)) < batch.num_columns:
         raise BadItemError("duplicate_columns", f"the table has {batch.schema.names}")
     missing = sorted({name for name in named if name is not None} - set(batch.schema.names))
     if missing:
         raise BadItemError("missing_column", f"no column {missing}; the table has {batch.schema.names}")
+    for name in (named.caption, named.url):
+        if name is not None and not is_text(batch.column(name)):
+            raise BadItemError("wrong_type", f"column {name} is {batch.column(name).type}, wanted text")
 
     def first(names: Iterable[str], fits: Callable[[pa.Array], bool]) -> str | None:
         columns = {name.lower(): name for name in reversed(batch.schema.names)}

@@ -45,6 +45,8 @@ class Pictures:
             value = value.get("bytes") or value.get("path")
         if not value:
             raise BadItemError("no_image")
+        if not isinstance(value, bytes | str):
+            raise BadItemError("no_image", f"wanted bytes or a path, found {type(value).__name__}")
         return from_bytes(value, self.images) if isinstance(value, bytes) else from_path(value, self.root)
 
 

@@ -51,8 +51,9 @@ def read(
     """The pairs of one table as FOUND batches, and REJECTED ones; memory does not grow with the file.
 
     Columns that are not named are found by their usual names; those with no role go to `extra`. A list of captions
-    gives a pair each. The identity is the URL, else the SHA-256 of the image. `document` is the key, else the number of
-    the row, from 0. IMAGE_ROOT is where relative image paths begin (default: the table's folder); no path may leave it.
+    gives a pair each. Values of any other type count as their text, in JSON Lines also nested ones, as JSON. The
+    identity is the URL, else the SHA-256 of the image. `document` is the key, else the number of the row, from 0.
+    IMAGE_ROOT is where relative image paths begin (default: the table's folder); no path may leave it.
     """
     named = Layout(caption_column, url_column, image_column, path_column, license_column, key_column, context_column)
     layout, pictures = None, Pictures(images, uri, image_root)

@@ -24,7 +24,7 @@ def balance_entries(pairs: Any, entry_counts: Any, *, t: Annotated[int, Field(ge
     from pyspark.sql import functions as F
 
     rows = entry_counts.select("entry_id", "count").toPandas()
-    p = np.zeros(int(rows.entry_id.max()) + 1 if len(rows) else 1)
+    p = np.full(int(rows.entry_id.max()) + 1 if len(rows) else 0, np.nan)  # NaN: no count, no such entry
     p[rows.entry_id] = _probability(rows["count"].to_numpy(), t)
     shared = pairs.sparkSession.sparkContext.broadcast(p)
     drawn = pairs.mapInArrow(_drawing(shared, seed), "uid string, keep_probability double, drawn boolean")

@@ -12,7 +12,9 @@ from curation.stage import cached, stage, verdict
 
 CELL_IMAGES = 2000  # aim per cell: a cell is one small matrix product, its cost grows with the square
 SAMPLE_PER_CELL = 64  # assumption: enough for k-means cells of similar size; faiss itself warns below 39
-MARGIN = 1e-3  # faiss's score depends on its batch; candidates this far below are rescored pair by pair
+MARGIN = 1e-5  # faiss's score depends on its batch, by some 1e-7; what is this close is rescored pair by pair
+QUERIES = 256  # searched at once: in a cell of 20,000 equal pictures they find 5 million neighbours
+NEIGHBOURS = 64  # assumption: of so many better neighbours one stays; bounds the edges of a cluster, else n^2 / 2
 GROUPS = (
     Column("image_id", pa.string(), "the duplicate that was dropped"),
     Column("representative", pa.string(), "the image that stays for it"),
@@ -22,7 +24,7 @@ READS = ["uid", "image_id", "image_embedding", "image_embedding__error", "image_
 EDGE_DDL = "better string, worse string, similarity double"
 
 
-@stage(output=VERDICT.columns, tables={"duplicates": GROUPS}, pairs=READS)
+@stage(output=VERDICT.columns, tables={"duplicates": GROUPS}, version=2, pairs=READS)
 def dedup_embeddings(
     pairs: Any,
     *,
@@ -36,24 +38,52 @@ def dedup_embeddings(
     (drop_value; side table `duplicates`). All captions of a picture share its fate. Each vector is compared within its
     ASSIGNMENTS nearest k-means cells, so a pair in no common cell is missed: cells are trained on a keyed sample and
     the result depends on neither order nor partitions. After SemDeDup (arXiv:2303.09540) §3, but with representatives.
-    A picture without an embedding is dropped with that reason.
+    A picture without an embedding is dropped with that reason, as is one whose embedding is zero, not finite, or of
+    another size than most.
     """
     from pyspark.sql import functions as F
 
     embedded = pairs.where("image_embedding is not null")
     pixels = F.max(F.coalesce(F.col("image_width_px").cast("long") * F.col("image_height_px"), F.lit(0)))
     images = embedded.groupBy("image_id").agg(F.min("image_embedding").alias("vector"), pixels.alias("pixels"))
+    images = cached(images.mapInArrow(_marking, "image_id string, vector binary, pixels long, fault string"))
     best = F.min_by("image_id", F.struct(-F.col("pixels"), "image_id")).alias("image_id")
-    distinct = cached(images.groupBy("vector").agg(best, F.max("pixels").alias("pixels")))
+    distinct = images.where("fault is null").groupBy("vector").agg(best, F.max("pixels").alias("pixels"))
+    distinct = cached(distinct.withColumn("size", F.length("vector")))
+    counts = {r.size: r["count"] for r in distinct.groupBy("size").count().collect()}
+    size = max(counts, key=lambda size: (counts[size], size), default=0)
+    other_size = F.format_string(f"has %d bytes, wanted {size}", F.length("vector"))
+    images = images.withColumn("fault", F.coalesce("fault", F.when(F.length("vector") != size, other_size)))
+    distinct = distinct.where(F.col("size") == size).drop("size")
+    edges = _edges(distinct, counts.get(size, 0), threshold, assignments, seed)
+    duplicates = cached(_with_equals(_equal(images.where("fault is null"), distinct), _greedy(edges)))
+    none = F.lit(None).cast("string")
+    gone = duplicates.select("image_id", "representative", none.alias("fault")).unionByName(
+        images.where("fault is not null").select("image_id", none.alias("representative"), "fault")
+    )
+    marked = pairs.join(gone, "image_id", "left")
+    reason = F.when(F.col("image_embedding").isNull(), F.lit("image_embedding is null"))
+    reason = reason.when(F.col("fault").isNotNull(), F.concat(F.lit("image_embedding "), "fault"))
+    reason = reason.when(F.col("representative").isNotNull(), F.lit("duplicate_image"))
+    return verdict(marked, reason, F.coalesce("representative", "image_embedding__error")), {"duplicates": duplicates}
+
+
+def _marking(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Why a picture's vector is none, null where it is one; whether its size is that of the others shows later."""
+    from curation.vectors import vector_faults
+
+    for batch in batches:
+        fault = vector_faults(batch.column("vector"))
+        yield pa.RecordBatch.from_arrays([*batch.columns, fault], names=[*batch.schema.names, "fault"])
+
+
+def _equal(images: Any, distinct: Any) -> Any:
+    """Pictures whose vector is that of another one, which stands for it."""
+    from pyspark.sql import functions as F
+
     same = images.join(distinct.select("vector", F.col("image_id").alias("representative")), "vector")
     one = F.lit(1.0).alias("similarity")
-    equal = same.where("image_id != representative").select("image_id", "representative", one)
-    edges = _edges(distinct, threshold, assignments, seed)
-    duplicates = cached(_with_equals(equal, _greedy(edges)))
-    marked = pairs.join(duplicates, "image_id", "left")
-    reason = F.when(F.col("representative").isNotNull(), F.lit("duplicate_image"))
-    reason = F.when(F.col("image_embedding").isNull(), F.lit("image_embedding is null")).otherwise(reason)
-    return verdict(marked, reason, F.coalesce("representative", "image_embedding__error")), {"duplicates": duplicates}
+    return same.where("image_id != representative").select("image_id", "representative", one)
 
 
 def _with_equals(equal: Any, near: Any) -> Any:
@@ -66,11 +96,10 @@ def _with_equals(equal: Any, near: Any) -> Any:
     return near.unionByName(moved.select("image_id", kept, F.coalesce("similarity", F.lit(1.0)).alias("similarity")))
 
 
-def _edges(images: Any, threshold: float, assignments: int, seed: int) -> Any:
-    """(better, worse, similarity) of all pairs at or above the threshold that share a cell, each once."""
+def _edges(images: Any, count: int, threshold: float, assignments: int, seed: int) -> Any:
+    """(better, worse, similarity) of pairs at or above the threshold that share a cell, each once."""
     from pyspark.sql import functions as F
 
-    count = images.count()
     cells = max(1, -(-count // CELL_IMAGES)) if count > 2 * CELL_IMAGES else 1
     if cells == 1:
         celled = images.withColumn("cell", F.lit(0))
@@ -87,6 +116,7 @@ def _edges(images: Any, threshold: float, assignments: int, seed: int) -> Any:
 def _train(vectors: list[bytes], cells: int, seed: int) -> np.ndarray:
     import faiss
 
+    faiss.omp_set_num_threads(1)  # sums would differ with the number of cores, and with them the cells
     matrix = np.frombuffer(b"".join(vectors), "<f2").reshape(len(vectors), -1).astype(np.float32)
     kmeans = faiss.Kmeans(matrix.shape[1], cells, niter=20, seed=seed, spherical=True, verbose=False)
     kmeans.train(matrix)
@@ -118,30 +148,40 @@ def _searching(threshold: float) -> Any:
         from curation.tables import grouped
 
         for _, run in grouped(batches, "cell"):
-            yield _cell_edges(pa.Table.from_batches(list(run)), threshold)
+            yield from _cell_edges(pa.Table.from_batches(list(run)), threshold)
 
     return search
 
 
-def _cell_edges(cell: pa.Table, threshold: float) -> pa.RecordBatch:
-    """Edges inside one cell, whose rows come best first; cosines recomputed pairwise so that no batch decides."""
+def _cell_edges(cell: pa.Table, threshold: float) -> Iterator[pa.RecordBatch]:
+    """Edges inside one cell, whose rows come best first; cosines recomputed pairwise where a batch could decide.
+
+    Of the better neighbours of a picture the best NEIGHBOURS are given.
+    """
     import faiss
 
-    from curation.vectors import as_matrix
+    from curation.vectors import as_matrix, exact_cosine
 
     faiss.omp_set_num_threads(1)
-    matrix, _ = as_matrix(cell["vector"].combine_chunks())
-    index = faiss.IndexFlatIP(matrix.shape[1])
-    index.add(matrix)
-    limits, _, found = index.range_search(matrix, threshold - MARGIN)
-    worse = np.repeat(np.arange(len(matrix)), np.diff(limits).astype(np.int64))
-    better = found.astype(np.int64)
-    better, worse = better[better < worse], worse[better < worse]
-    exact = np.einsum("ij,ij->i", matrix[better], matrix[worse], dtype=np.float64)
-    near = exact >= threshold
+    vectors, _ = as_matrix(cell["vector"].combine_chunks())
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    index = faiss.IndexFlatIP(unit.shape[1])
+    index.add(unit)
     names = cell["image_id"].combine_chunks()
-    columns = [names.take(pa.array(better[near])), names.take(pa.array(worse[near])), pa.array(exact[near])]
-    return pa.RecordBatch.from_arrays(columns, names=["better", "worse", "similarity"])
+    for start in range(0, len(unit), QUERIES):
+        limits, scores, found = index.range_search(unit[start : start + QUERIES], threshold - MARGIN)
+        worse = start + np.repeat(np.arange(len(limits) - 1), np.diff(limits).astype(np.int64))
+        order = np.lexsort((found, worse))
+        order = order[found[order] < worse[order]]
+        better, worse, near = found[order], worse[order], scores[order] >= threshold + MARGIN
+        close = np.flatnonzero(~near)
+        near[close] = exact_cosine(vectors[better[close]], vectors[worse[close]]) >= threshold
+        better, worse = better[near], worse[near]
+        best = np.arange(len(worse)) - np.searchsorted(worse, worse) < NEIGHBOURS
+        better, worse = better[best], worse[best]
+        columns = [names.take(pa.array(better)), names.take(pa.array(worse))]
+        columns.append(pa.array(exact_cosine(vectors[better], vectors[worse])))
+        yield pa.RecordBatch.from_arrays(columns, names=["better", "worse", "similarity"])
 
 
 def _greedy(edges: Any) -> Any:

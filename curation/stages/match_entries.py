@@ -37,9 +37,11 @@ def match_entries(pairs: Any, *, metadata: EntryList = "wordnet30", mode: Litera
     """
     from pyspark.sql import functions as F
 
-    from curation.entries import load_entries
+    from curation.entries import FORMATS, load_entries
+    from curation.files import absolute
 
     entries = load_entries(metadata)
+    metadata = absolute(metadata) if metadata.endswith(FORMATS) else metadata  # tasks run in other folders
     matched = cached(pairs.mapInArrow(_matching(metadata, mode), "uid string, caption string, entries array<int>"))
     held = matched.select(F.explode("entries").alias("entry_id"))
     names = pa.table({"entry_id": pa.array(range(len(entries)), pa.int32()), "entry": entries})

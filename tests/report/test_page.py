@@ -16,10 +16,9 @@ import pytest
 from lxml import etree, html
 from PIL import Image
 
-from curation.files import read_json, write_json
+from curation.records import read_record, write_record
 from curation.report import report as report_module
 from curation.report.report import report
-from curation.shards.mark import sealed
 from curation.shown import plain
 from tests.made_release import make_release
 
@@ -246,10 +245,10 @@ def test_an_empty_release_has_a_page(tmp_path, kept):
     assert not made.kept
     if kept == "empty pool":
         path = f"{made.out}/manifest/release.json"
-        mark = read_json(path)
+        mark = read_record(path)
         empty = [s | {"drops": {}, "rows_in": 0, "rows_out": 0} for s in mark["stages"]]
         counts = {"pool": 0, "kept": 0, "shards": 0}
-        write_json(path, sealed(mark | {"subset": [], "stages": empty, "counts": counts}))
+        write_record(path, mark | {"subset": [], "stages": empty, "counts": counts})
     report(made.out)
     page = html.parse(f"{made.out}/report.html").getroot()
     assert "Nothing was kept." in section(page, "kept").text_content()

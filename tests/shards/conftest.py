@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from curation.records import record_text, sealed
 from curation.schema import SAMPLES, SHARDS, SUBSET, hex_id
-from curation.shards.mark import mark_text, sealed
 from curation.shards.tar import Sample, write_shard
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 190, 60), "blue": (40, 60, 220), "white": (240, 240, 240)}
@@ -97,7 +97,7 @@ def write_release(out: Path, *, samples: int = 20, per_shard: int = 8, first: in
         "shards": [write_table(out, "manifest/shards/00000000.parquet", [r for _, _, r in shards], SHARDS.arrow)],
         "subset": [write_table(out, "subset/0.parquet", verdicts, SUBSET.arrow)],
     }
-    (out / "manifest/release.json").write_bytes(mark_text(sealed(mark)))
+    (out / "manifest/release.json").write_bytes(record_text(sealed(mark)))
     return out
 
 

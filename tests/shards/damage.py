@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.shards.mark import mark_text, sealed
+from curation.records import record_text, sealed
 from curation.shards.tar import end_of_archive, header, padding, read_members
 
 
@@ -28,7 +28,7 @@ def read_mark(out: Path) -> dict[str, Any]:
 
 
 def write_mark(out: Path, mark: dict[str, Any]) -> None:
-    (out / "manifest/release.json").write_bytes(mark_text(sealed(mark)))
+    (out / "manifest/release.json").write_bytes(record_text(sealed(mark)))
 
 
 def sign(out: Path, name: str) -> None:

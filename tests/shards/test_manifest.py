@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from curation.errors import BrokenTableError, SchemaError
+from curation.records import record_text, sealed
 from curation.schema import SAMPLES, SHARDS
-from curation.shards.manifest import Release, mark_text, sealed
+from curation.shards.manifest import Release
 
 
 def test_samples_in_shard_order_with_extra_columns(make_release):
@@ -52,7 +53,7 @@ def test_unlisted_files_are_not_read(make_release):
 def test_an_empty_release(make_release):
     out = make_release(samples=1)
     mark = json.loads((out / "manifest/release.json").read_text()) | {"samples": [], "tars": []}
-    (out / "manifest/release.json").write_bytes(mark_text(sealed(mark)))
+    (out / "manifest/release.json").write_bytes(record_text(sealed(mark)))
     assert Release.open(str(out)).samples().equals(SAMPLES.arrow.empty_table())
     assert Release.open(str(out)).samples(["uid"]).schema == pa.schema([SAMPLES.arrow.field("uid")])
 
@@ -65,7 +66,7 @@ def test_no_release_is_told(tmp_path):
 def test_a_newer_release_is_refused(make_release):
     out = make_release(samples=1)
     mark = json.loads((out / "manifest/release.json").read_text()) | {"schema_version": 2}
-    (out / "manifest/release.json").write_bytes(mark_text(sealed(mark)))
+    (out / "manifest/release.json").write_bytes(record_text(sealed(mark)))
     with pytest.raises(SchemaError, match="schema_version 2"):
         Release.open(str(out))
 
@@ -90,7 +91,7 @@ def test_a_damaged_release_json_is_told(make_release, change, says):
 
 def test_the_digest_is_of_the_text_before_it():
     record = {"b": [1, "é"], "a": 0.1}
-    text = mark_text(sealed(record)).decode()
+    text = record_text(sealed(record)).decode()
     before, _, after = text.rpartition(',\n "digest": "')
     assert hashlib.sha256((before + "\n}").encode()).hexdigest() == after.removesuffix('"\n}\n')
     assert json.loads(text) == sealed(record) == sealed(sealed(record))

@@ -1,0 +1,86 @@
+"""Faults on purpose: kill, stop, cut, starve and tamper with real runs, and check what is left (docs/reliability.md).
+
+    python -m faults [--points 200] [--seed 0] [--work DIR] [--only kills,stops,...] [--write]
+
+Each trial runs the recipe `full`, or an ingest, on a small pool of drawn pictures; after the fault the same command is
+run again until it is done, and the output must be that of an undisturbed run, byte for byte. What a group of faults
+gave is kept as DIR/results/GROUP.json, so that a round can be run in pieces with --only; the table of all of them goes
+to stdout, with --write into docs/reliability.md. Exit 1 if a trial failed.
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from faults.cuts import cuts, own_deaths
+from faults.disk import full_disks, read_only
+from faults.kills import kills
+from faults.rivals import rivals
+from faults.setting import Setting, make_setting
+from faults.stops import stops
+from faults.table import Findings, write_into
+from faults.tampering import tampering
+from faults.zombies import zombies
+
+ROOT = Path(__file__).resolve().parents[1]
+GROUPS = ("kills", "stops", "cuts", "disk", "readonly", "rivals", "tampering", "zombies")
+
+
+def trials(setting: Setting, group: str, points: int, seed: int) -> None:
+    """All trials of one group; `points` sets how many there are where the number is free."""
+    if group == "kills":
+        kills(setting, points, seed)
+    elif group == "stops":
+        stops(setting, max(4, points // 10), seed)
+    elif group == "cuts":
+        cuts(setting, points, seed)
+        own_deaths(setting, max(3, points // 10), seed)
+    elif group == "disk":
+        full_disks(setting, max(1, min(4, points // 20)), seed)
+    elif group == "readonly":
+        read_only(setting)
+    elif group == "rivals":
+        rivals(setting)
+    elif group == "tampering":
+        tampering(setting, points, seed)
+    elif group == "zombies":
+        zombies(setting, max(1, min(4, points // 20)), seed)
+
+
+def main() -> None:
+    """Parse, set up, run the groups asked for, tell."""
+    parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__.splitlines()[0])
+    parser.add_argument("--points", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--work", type=Path, default=ROOT / "work" / "faults")
+    parser.add_argument("--package", type=Path, default=ROOT, help="folder that holds the package `curation` to test")
+    parser.add_argument("--only", default=",".join(GROUPS), help=f"some of {', '.join(GROUPS)}")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
+    flags = parser.parse_args()
+    unknown = set(flags.only.split(",")) - set(GROUPS)
+    if unknown:
+        parser.error(f"no group {sorted(unknown)}; known: {', '.join(GROUPS)}")
+    work = flags.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    print("== an undisturbed run, for reference", file=sys.stderr, flush=True)
+    setting = make_setting(work, flags.package.resolve())
+    for group in flags.only.split(","):
+        started, findings = time.monotonic(), Findings()
+        print(f"== {group}", file=sys.stderr, flush=True)
+        trials(replace(setting, findings=findings), group, flags.points, flags.seed)
+        findings.save(work / "results" / f"{group}.json")
+        print(f"== {group}: {(time.monotonic() - started) / 60:.0f} minutes", file=sys.stderr, flush=True)
+    found = Findings()
+    for path in sorted((work / "results").glob("*.json"), key=lambda path: GROUPS.index(path.stem)):
+        found.add(path)
+    text = f"{flags.points} points, seed {flags.seed}.\n\n{found.markdown()}"
+    print(text)
+    if flags.write:
+        write_into(ROOT / "docs" / "reliability.md", text)
+    sys.exit(int(found.failed()))
+
+
+if __name__ == "__main__":
+    main()
