@@ -14,9 +14,7 @@ same pictures, of the same size, and how far apart. The last line on stdout is o
 """
 
 import argparse
-import asyncio
 import ctypes
-import io
 import json
 import os
 import platform
@@ -35,7 +33,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
-from PIL import Image
+from corpora import photographs
 
 from curation.parts import write_part
 from curation.pool import Pool
@@ -44,11 +42,7 @@ from curation.tables import write_done
 
 HERE = Path(__file__).resolve().parent
 PEER = "1.47.0"  # version of img2dataset, so that figures of different days compare
-PHOTOS, HOSTS = 60, 20
-SIZES = ((1024, 768), (800, 1200), (1280, 720), (640, 480), (1000, 1000), (1600, 1067), (720, 1280), (500, 375))
-# Detail of a photograph: noise of so many cells across and so strong; a JPEG of quality 85 has 1.35 bit a pixel then.
-DETAIL = ((4, 60), (16, 30), (64, 16), (256, 8))
-GRAIN = 2.0
+HOSTS = 20
 CORES = os.cpu_count() or 1
 THREADS = 32  # of the peer, per process: as in its authors' benchmark; its default of 256 is slower on few cores
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): orphans become ours, so that their CPU time is counted
@@ -57,48 +51,6 @@ SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): orphans become ours, so th
 def say(text: str) -> None:
     """A line for the person who watches."""
     print(f"== {text}", file=sys.stderr, flush=True)
-
-
-def photograph(seed: int) -> bytes:
-    """A JPEG with the spectrum of a photograph."""
-    draw = np.random.default_rng(seed)
-    width, height = SIZES[seed % len(SIZES)]
-    pixels = draw.normal(0, GRAIN, (height, width, 1)).repeat(3, 2).astype(np.float32) + 128
-    for cells, strength in DETAIL:
-        noise = draw.normal(0, strength, (2 + height * cells // 1024, 2 + width * cells // 1024, 3)).astype(np.float32)
-        for band in range(3):
-            layer = Image.fromarray(noise[..., band]).resize((width, height), Image.Resampling.BICUBIC)
-            pixels[..., band] += np.asarray(layer)
-    file = io.BytesIO()
-    image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-    image.save(file, "JPEG", quality=85, progressive=seed % 5 == 0)
-    return file.getvalue()
-
-
-async def serve(latency: float) -> None:
-    """Answer every request after `latency` seconds, on a free port of all loopback addresses, which is printed."""
-    answers = []
-    for seed in range(PHOTOS):
-        body = photograph(seed)
-        answers.append(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-    none = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while request := await reader.readline():
-            close = False
-            while (line := await reader.readline()) not in (b"\r\n", b""):
-                close |= line.lower().startswith(b"connection: close")
-            await asyncio.sleep(latency)
-            name = request.split()[1].strip(b"/").removesuffix(b".jpg")
-            writer.write(answers[int(name) % PHOTOS] if name.isdigit() else none)
-            await writer.drain()
-            if close:
-                break
-        writer.close()
-
-    server = await asyncio.start_server(talk, "0.0.0.0", 0, backlog=2000)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
 
 
 def peer_command() -> Path:
@@ -130,7 +82,7 @@ def write_inputs(work: Path, urls: list[str]) -> None:
 
 def ours(work: Path) -> list[str]:
     """Our command, into `work`/ours."""
-    form = ["--resize-mode", "keep_ratio", "--image-size", "256", "--encode-format", "jpg", "--encode-quality", "95"]
+    form = ["--resize", "keep_ratio", "--max-side", "256", "--format", "jpg", "--encode-quality", "95"]
     hosts = [flag for number in range(HOSTS) for flag in ("--allow-host", f"127.0.0.{number + 2}")]
     out = ["--out", str(work / "ours"), "--contact", "benchmark@localhost"]
     return [sys.executable, "-m", "curation.cli", "download", str(work / "pool"), *out, *form, *hosts]
@@ -163,7 +115,9 @@ def reap() -> None:
     """Wait for the orphans of the command, a JVM say; the server goes on."""
     while True:
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        orphans = [int(child) for child in children if "--serve" not in Path(f"/proc/{child}/cmdline").read_text()]
+        orphans = [
+            int(child) for child in children if photographs.__file__ not in Path(f"/proc/{child}/cmdline").read_text()
+        ]
         if not orphans:
             return
         os.waitpid(orphans[0], 0)
@@ -214,7 +168,7 @@ def benchmark(pictures: int, rounds: int, latency: float) -> dict[str, Any]:
     """The whole measurement."""
     ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     peer_command()
-    server = subprocess.Popen([sys.executable, __file__, "--serve", str(latency)], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([sys.executable, photographs.__file__, str(latency)], stdout=subprocess.PIPE, text=True)
     try:
         port = int(server.stdout.readline())
         with tempfile.TemporaryDirectory() as folder:
@@ -237,7 +191,7 @@ def benchmark(pictures: int, rounds: int, latency: float) -> dict[str, Any]:
         "ours": rates["ours"],
         "peer": rates["peer"],
         "unit": "pictures per second of wall time, start-up included",
-        "input": f"{pictures} requests, {PHOTOS} drawn photographs, {HOSTS} hosts, {latency * 1e3:g} ms latency",
+        "input": f"{pictures} requests, {photographs.PHOTOS} photographs, {HOSTS} hosts, {latency * 1e3:g} ms latency",
         "rounds": rounds,
         "equal": equal,
         "machine": f"{platform.processor() or platform.machine()}, {CORES} cores, Python {platform.python_version()}",
@@ -255,10 +209,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency", type=float, default=0.01)
-    parser.add_argument("--serve", type=float, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.serve is not None:
-        asyncio.run(serve(args.serve))
     print(json.dumps(benchmark(args.pictures, args.rounds, args.latency)))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from yarl import URL
 
-from curation.download.settings import PORTS
+from curation.download.settings import PORTS, URL_CHARS
 from curation.errors import BadItemError
 
 # IANA's registries of special-purpose addresses, RFC 6890 and its successors, as of 2025: all that is not globally
@@ -85,6 +85,8 @@ class Gatekeeper:
         Raises BadItemError: bad_url, bad_scheme, blocked_port, blocked_address (an address written out).
         """
         text = text.strip()
+        if len(text) > URL_CHARS:
+            raise BadItemError("bad_url", f"{len(text)} characters, limit {URL_CHARS}")
         if CONTROL.search(text):  # parsers take such characters out, each in its own way
             raise BadItemError("bad_url", "control character in the URL")
         try:

@@ -24,7 +24,7 @@ CODINGS = 2  # content codings of one answer, one in the other; servers use one
 OVERSAMPLING = 1.5
 SCALES = (8, 4, 2)
 WHITE = 255  # of the border, as img2dataset's
-FITS_SHORTER = ("keep_ratio", "center_crop")  # image_size is the shorter side; else the longer one
+FITS_SHORTER = ("keep_ratio", "center_crop")  # max_side is the shorter side; else the longer one
 
 
 class Picture(NamedTuple):
@@ -48,15 +48,15 @@ def picture(body: bytes, encoding: str | None, settings: Settings) -> Picture:
     """
     data = unpacked(body, encoding, settings.max_bytes)
     found = header(data)
-    if settings.encode_format == "original":
+    if settings.format == "original":
         decode_at(data, found, SCALES[0])
         return _described(data, found.width, found.height, found.format)
     pixels = resized(decode_at(data, found, _scale(found, settings)), (found.width, found.height), settings)
-    encoded = encode(pixels, settings.encode_format, settings.encode_quality)
+    encoded = encode(pixels, settings.format, settings.encode_quality)
     sent = _described(data, found.width, found.height, found.format)
     original = {"bytes": len(data)} | {k: v for k, v in sent._asdict().items() if k not in ("data", "original")}
     height, width = pixels.shape[:2]
-    return _described(encoded, width, height, settings.encode_format)._replace(original=original)
+    return _described(encoded, width, height, settings.format)._replace(original=original)
 
 
 def unpacked(body: bytes, encoding: str | None, limit: int) -> bytes:
@@ -71,10 +71,10 @@ def _described(data: bytes, width: int, height: int, extension: str) -> Picture:
 
 
 def _scale(found: Header, settings: Settings) -> int:
-    if settings.resize_mode == "no":
+    if settings.resize == "no":
         return 1
-    side = (min if settings.resize_mode in FITS_SHORTER else max)(found.width, found.height)
-    return next((s for s in SCALES if -(-side // s) >= OVERSAMPLING * settings.image_size), 1)
+    side = (min if settings.resize in FITS_SHORTER else max)(found.width, found.height)
+    return next((s for s in SCALES if -(-side // s) >= OVERSAMPLING * settings.max_side), 1)
 
 
 def resized(pixels: np.ndarray, size: tuple[int, int], settings: Settings) -> np.ndarray:
@@ -82,7 +82,7 @@ def resized(pixels: np.ndarray, size: tuple[int, int], settings: Settings) -> np
 
     The modes are img2dataset's, and so are the mean of areas to make smaller and Lanczos to make larger.
     """
-    mode, side = settings.resize_mode, settings.image_size
+    mode, side = settings.resize, settings.max_side
     shorter = mode in FITS_SHORTER
     measured = min(size) if shorter else max(size)
     if mode == "no" or (settings.resize_only_if_bigger and measured <= side):

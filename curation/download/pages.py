@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from curation.download.images import Picture
 from curation.errors import BrokenTableError, OutputError
-from curation.files import committing, join, read_json, write_json
+from curation.files import committing, join
 from curation.parts import part_uris, write_part
+from curation.records import read_record, write_record
 from curation.schema import DOWNLOADS, hex_id
 from curation.shards.tar import end_of_archive, header, json_member, padding
 
@@ -28,7 +29,7 @@ class Page:
     """Rows to fetch and what became of them. `home` is the folder that gets images/ and staging/."""
 
     def __init__(self, home: str, place: int, rows: list[dict[str, Any]]) -> None:
-        """`rows` have image_id, url, robots and attempts; `place` only makes names sort as the work was laid out."""
+        """`rows` have image_id, url, opt_out and attempts; `place` only makes names sort as the work was laid out."""
         self.home, self.rows = home, rows
         self.name = f"{place:08x}-{hex_id(*(row['image_id'] for row in rows))[:16]}"
         self.lock, self.spool, self.size = threading.Lock(), None, 0
@@ -37,12 +38,7 @@ class Page:
 
     def earlier(self) -> dict[str, Any] | None:
         """The record of these very rows, where an earlier attempt finished them."""
-        record = read_json(self._record_uri)
-        return record if record is not None and is_whole(self.home, record) else None
-
-    @property
-    def _record_uri(self) -> str:
-        return join(self.home, STAGING, f"{self.name}.json")
+        return finished(self.home, self.name)
 
     def keep(self, image_id: str, found: Picture) -> None:
         """Hold an image until the page is complete; any thread may call it."""
@@ -82,7 +78,7 @@ class Page:
         batch = pa.RecordBatch.from_pylist(rows, DOWNLOADS.arrow)
         part = write_part(join(self.home, STAGING), self.name, [batch], DOWNLOADS.arrow)
         record = {"part": part.record(), "tar": tar}
-        write_json(self._record_uri, record)
+        write_record(join(self.home, STAGING, f"{self.name}.json"), record)
         return record
 
     def _write_images(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -111,13 +107,17 @@ def _write_member(file: Any, name: str, data: bytes) -> int:
     return offset
 
 
-def is_whole(home: str, record: dict[str, Any]) -> bool:
-    """Whether the part and the tar that a page's record names are there as they were written."""
+def finished(home: str, name: str) -> dict[str, Any] | None:
+    """The record of a page that an earlier attempt finished; None where it, its part or its tar is not as written."""
     try:
+        record = read_record(join(home, STAGING, f"{name}.json"))
+        if record is None:
+            return None
         part_uris(join(home, STAGING), [record["part"]])
-        if record["tar"] is None:
-            return True
-        with fsspec.open(join(home, record["tar"]["name"]), "rb") as file:
-            return file.seek(0, 2) == record["tar"]["bytes"]
+        if record["tar"] is not None:
+            with fsspec.open(join(home, record["tar"]["name"]), "rb") as file:
+                if file.seek(0, 2) != record["tar"]["bytes"]:
+                    return None
     except (BrokenTableError, FileNotFoundError):
-        return False
+        return None
+    return {"part": record["part"], "tar": record["tar"]}

@@ -4,18 +4,18 @@ from typing import Any
 
 
 def images(pairs: Any) -> Any:
-    """image_id, url and robots, one row for each image that has a URL and that no pair has a pointer to.
+    """image_id, url and opt_out, one row for each image that has a URL and that no pair has a pointer to.
 
-    `robots` are the directives of all pages on which the image was found, as ingest left them in extra["robots"]: one
+    `opt_out` holds the terms of all pages on which the image was found, as ingest left them in extra["opt_out"]: one
     page that forbids the use is enough. `pairs` has image_id, url, image and extra.
     """
     from pyspark.sql import functions as F
 
-    directives = F.concat_ws(",", F.array_sort(F.collect_set(F.col("extra").getItem("robots"))))
+    terms = F.concat_ws(",", F.array_sort(F.collect_set(F.col("extra").getItem("opt_out"))))
     found = pairs.groupBy("image_id").agg(
-        F.min("url").alias("url"), directives.alias("robots"), F.max(F.col("image").isNotNull()).alias("_there")
+        F.min("url").alias("url"), terms.alias("opt_out"), F.max(F.col("image").isNotNull()).alias("_there")
     )
-    return found.where("url IS NOT NULL AND NOT _there").select("image_id", "url", "robots")
+    return found.where("url IS NOT NULL AND NOT _there").select("image_id", "url", "opt_out")
 
 
 def with_images(pairs: Any, downloads: Any) -> Any:

@@ -10,7 +10,7 @@ import email.utils
 import time
 from collections.abc import AsyncIterator
 
-from curation.download.settings import HOST_FAILURES, MAX_WAIT_S, Settings
+from curation.download.settings import HOST_FAILURES, MAX_TURN_S, MAX_WAIT_S, Settings
 from curation.errors import BadItemError
 
 BACK_OFF_S = 1.0  # first pause after a 429 or 503 that names none; doubled for each one that follows
@@ -50,11 +50,18 @@ class Politeness:
 
     @contextlib.asynccontextmanager
     async def asking(self, name: str) -> AsyncIterator[None]:
-        """One request to the host, in its turn. BadItemError `host_paused` or `host_failing`: not in this run."""
+        """One request to the host, in its turn. BadItemError host_busy, host_paused, host_failing: not in this run."""
         host = self.host(name)
-        async with host.slots:
+        try:
+            async with asyncio.timeout(MAX_TURN_S):
+                await host.slots.acquire()
+        except TimeoutError as error:
+            raise BadItemError("host_busy", f"{name} was not free within {MAX_TURN_S:g} s") from error
+        try:
             await self._in_turn(name, host)
             yield
+        finally:
+            host.slots.release()
 
     async def _in_turn(self, name: str, host: Host) -> None:
         clock = asyncio.get_running_loop().time

@@ -7,9 +7,10 @@ from curation.download import pairs as joined
 from curation.download import table
 from curation.download.settings import EncodeFormat, ResizeMode, Settings, checked
 from curation.errors import RecipeError, StaleOutputError
-from curation.files import absolute, join, read_json, remove_folder, sweep, write_json
+from curation.files import absolute, join, remove_folder, sweep
 from curation.ingest import content
-from curation.pool import POOL, Pool
+from curation.pool import Pool
+from curation.records import read_record, write_record
 from curation.schema import PAIRS, hex_id
 from curation.shards.manifest import Release
 
@@ -21,10 +22,10 @@ def download(
     *,
     out: str,
     subset: str | None = None,
-    resize_mode: ResizeMode = "no",
-    image_size: int = 256,
+    resize: ResizeMode = "no",
+    max_side: int | None = None,
     resize_only_if_bigger: bool = False,
-    encode_format: EncodeFormat = "original",
+    format: EncodeFormat = "original",
     encode_quality: int = 95,
     max_bytes: int = 20 << 20,
     timeout: float = 20.0,
@@ -40,10 +41,11 @@ def download(
 ) -> dict[str, Any]:
     """Fetch the images of the URL pairs of POOL into the pool OUT; with SUBSET only of what that release kept.
 
-    The bytes are kept as they come unless RESIZE_MODE or ENCODE_FORMAT says otherwise (IMAGE_SIZE pixels, as in
-    img2dataset). OUT has every pair, with an image pointer where there is an image; its table `downloads` says for each
-    image what happened. The same command again fetches only what failed and may be another way by now, and the statuses
-    named by --retry; what is there is never touched.
+    The bytes are kept as they come unless a form is asked for: --max-side alone makes smaller what is larger; RESIZE is
+    one of img2dataset's modes (in keep_ratio and center_crop MAX_SIDE, 256, is the shorter side); FORMAT encodes. OUT
+    has every pair, with an image pointer where there is an image; its table `downloads` says for each image what
+    happened. The same command again fetches only what failed and may be another way by now, and the statuses named by
+    --retry; what is there is never touched.
 
     Only public hosts are asked, on ports 80 and 443, and those named by --allow-host HOST or HOST:PORT. MAX_BYTES,
     TIMEOUT seconds and MIN_RATE bytes a second bound one image; PER_HOST requests at a time and DELAY seconds between
@@ -83,13 +85,13 @@ def _download(source: Pool, home: str, subset: str | None, settings: Settings) -
 def _claim(home: str, settings: Settings) -> None:
     """StaleOutputError unless `home` is new or holds images fetched in this form."""
     sweep(home)
-    known = read_json(join(home, CLAIM))
-    if known is None and read_json(join(home, POOL)) is not None:
-        raise StaleOutputError(f"{home} is a pool that was not made by a download: name another --out")
+    known = read_record(join(home, CLAIM))
+    if any("made_of" not in part for part in Pool.open_or_new(home).parts):
+        raise StaleOutputError(f"{home} is a pool that holds pairs not made by a download: name another --out")
     if known is not None and known["form"] != settings.form:
         raise StaleOutputError(f"{home} holds images of the form {known['form']}, wanted {settings.form}: name another")
     if known is None:
-        write_json(join(home, CLAIM), {"form": settings.form})
+        write_record(join(home, CLAIM), {"form": settings.form})
 
 
 def _subset_key(subset: str | None) -> str | None:

@@ -1,13 +1,13 @@
 """The ways in which sites say no, and how each is heard.
 
 robots.txt (RFC 9309) once per scheme, host and port; the headers X-Robots-Tag and tdm-reservation with each answer; the
-meta tags of the page on which the image was found, which ingest left in extra["robots"].
+meta tags and headers of the page on which the image was found, which ingest left in extra["opt_out"].
 """
 
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from protego import Protego
@@ -15,49 +15,31 @@ from yarl import URL
 
 from curation.download.settings import ROBOTS_BYTES
 from curation.errors import BadItemError
+from curation.sources.opt_out import TDM, TERMS, opt_out
 
-# noai, noimageai: DeviantArt's; noml: Mojeek's; tdm-reservation: TDM Reservation Protocol (W3C community group) and
-# Article 4 of directive (EU) 2019/790; the others are the search engines', `none` stands for noindex, nofollow.
-OPT_OUTS = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml", "none", "tdm-reservation"})
-WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
+TAG = "X-Robots-Tag"
 ROBOTS_S = 10.0  # seconds for one robots.txt: half of an image's
 ROBOTS_TEXTS = 8 << 20  # bytes of robots.txt kept parsed; as objects they take some ten times as much
-AGENT = re.compile(r"\s*([A-Za-z0-9_-]+)\s*:\s*(.*)", re.DOTALL)
 
 
-def page_opt_out(directives: str | None) -> str | None:
-    """The first directive of a comma list, as ingest keeps a page's, that forbids the use; else None.
+def page_opt_out(terms: str | None) -> str | None:
+    """Those of a comma list, as ingest keeps it of a page, that forbid the use; null where none does.
 
-    >>> page_opt_out("index, NoAI"), page_opt_out("tdm-reservation: 1"), page_opt_out("follow"), page_opt_out(None)
+    >>> page_opt_out("nofollow,NoAI"), page_opt_out("tdm-reservation"), page_opt_out("false"), page_opt_out(None)
     ('noai', 'tdm-reservation', None, None)
     """
-    return _first((directives or "").replace("=", ":").split(","))
-
-
-def _first(directives: Iterable[str]) -> str | None:
-    for each in directives:
-        name, _, value = (part.strip().lower() for part in each.partition(":"))
-        if name in OPT_OUTS and not (name == "tdm-reservation" and value == "0"):
-            return name
-    return None
+    said = {term.strip().lower() for term in (terms or "").split(",")}
+    return ",".join(sorted(said & {*TERMS, TDM})) or None
 
 
 def header_opt_out(headers: Any, token: str) -> str | None:
-    """The opt-out that an answer's headers hold for all agents or for `token`, else None.
+    """The terms that an answer's headers hold for all agents or for `token`; null where there are none.
 
-    `headers` has `getall(name, default)`. A value may begin with the name of an agent, which is then meant alone.
+    `headers` has `getall(name, default)`. What is said to another agent by name is passed over.
     """
-    for value in headers.getall("X-Robots-Tag", ()):
-        named = AGENT.match(value)
-        if named and named[1].lower() not in OPT_OUTS | WITH_VALUE:
-            if named[1].lower() != token.lower():
-                continue
-            value = named[2]
-        found = _first(value.split(","))
-        if found:
-            return found
-    reserved = headers.getall("tdm-reservation", ())
-    return "tdm-reservation" if any(value.strip() == "1" for value in reserved) else None
+    ours = re.compile(rf"\s*{re.escape(token)}\s*:", re.IGNORECASE)
+    robots = [ours.sub("", value, count=1) if ours.match(value) else value for value in headers.getall(TAG, ())]
+    return opt_out(robots, headers.getall(TDM, ()))
 
 
 class Robots:

@@ -16,18 +16,20 @@ HEADER_BYTES = 64 << 10  # all header lines of one answer
 REDIRECTS = 5  # RFC 9309 asks for at least as many for robots.txt; browsers follow 20
 ROBOTS_BYTES = 500 << 10  # RFC 9309, 2.5: at least 500 KiB must be parsed; the rest is ignored
 MAX_WAIT_S = 60.0  # longest pause that a host may ask for and still get more requests in the same run
+URL_CHARS = 8192  # as common servers; a longer one is refused unread
+MAX_TURN_S = 3600.0  # longest that an image waits for its host to be free: so a slow host does not hold up the job
 HOST_FAILURES = 8  # failures in a row, with no answer between, after which a host is left alone for this run
 PORTS = (80, 443)
 
 
 class Settings(NamedTuple):
-    """Options of a download. Those of FORM say what is stored, by img2dataset's names; the others how it is fetched."""
+    """Options of a download. The first five say what is stored, the others how it is fetched."""
 
-    resize_mode: str = "no"
-    image_size: int = 256  # img2dataset's default
-    resize_only_if_bigger: bool = False  # likewise
-    encode_format: str = "original"
-    encode_quality: int = 95  # likewise
+    resize: str = "no"  # img2dataset's resize_mode, with the same modes
+    max_side: int = 256  # its image_size, with the same default
+    resize_only_if_bigger: bool = False  # its name and default
+    format: str = "original"  # its encode_format
+    encode_quality: int = 95  # its name and default
     max_bytes: int = LIMITS.bytes
     timeout: float = 20.0  # seconds for one image, redirects included, waiting for our own turn not
     min_rate: int = 1024  # bytes a second that a body must keep up, once RATE_GRACE_S are over
@@ -43,10 +45,10 @@ class Settings(NamedTuple):
     @property
     def form(self) -> dict[str, Any]:
         """The options that decide which bytes are stored; those without effect left out."""
-        chosen = {"resize_mode": self.resize_mode, "encode_format": self.encode_format}
-        if self.resize_mode != "no":
-            chosen |= {"image_size": self.image_size, "resize_only_if_bigger": self.resize_only_if_bigger}
-        if self.encode_format != "original":
+        chosen = {"resize": self.resize, "format": self.format}
+        if self.resize != "no":
+            chosen |= {"max_side": self.max_side, "resize_only_if_bigger": self.resize_only_if_bigger}
+        if self.format != "original":
             chosen |= {"encode_quality": self.encode_quality}
         return chosen
 
@@ -67,15 +69,17 @@ def checked(given: dict[str, Any], where: str) -> Settings:
     values = {k: v for k, v in given.items() if k in Settings._fields and v is not None}
     values |= {k: tuple(values[k]) for k in ("allow_host", "retry") if k in values}
     settings = Settings(**values)
-    if settings.resize_mode != "no" and settings.encode_format == "original":
-        settings = settings._replace(encode_format="jpg")  # what is resized has to be encoded; img2dataset's default
-    for name, allowed in (("resize_mode", ResizeMode), ("encode_format", EncodeFormat)):
+    if settings.resize == "no" and "max_side" in values:  # a bound alone: what is larger is made smaller
+        settings = settings._replace(resize="keep_ratio_largest", resize_only_if_bigger=True)
+    if settings.resize != "no" and settings.format == "original":
+        settings = settings._replace(format="jpg")  # what is resized has to be encoded; img2dataset's default
+    for name, allowed in (("resize", ResizeMode), ("format", EncodeFormat)):
         value = settings._asdict()[name]
         if value not in get_args(allowed):
             raise unknown(name, [value], get_args(allowed), where)
-    highest = 9 if settings.encode_format == "png" else 100
+    highest = 9 if settings.format == "png" else 100
     bounds = {
-        "image_size": (1, LIMITS.side),
+        "max_side": (1, LIMITS.side),
         "encode_quality": (0, highest),
         "max_bytes": (1, LIMITS.bytes),  # nothing larger is read by any later step
         "timeout": (0.1, 3600),

@@ -18,7 +18,7 @@ import fsspec
 from curation import tables
 from curation.download.settings import Settings
 from curation.errors import BadItemError, LostRowsError, RecipeError, StaleOutputError
-from curation.files import join, locked, read_json, remove_folder, sweep
+from curation.files import join, locked, remove_folder, sweep
 from curation.schema import DOWNLOADS, hex_id
 
 TABLE, STAGING = "downloads", "staging"
@@ -51,7 +51,7 @@ def read(spark: Any, home: str) -> Any | None:
 
 
 def fetch(spark: Any, images: Any, home: str, settings: Settings) -> dict[str, Any]:
-    """Fetch what lacks of `images` (image_id, url, robots; one row each) into `home`; the table's commit record.
+    """Fetch what lacks of `images` (image_id, url, opt_out; one row each) into `home`; the table's commit record.
 
     The caller holds the lock of `home`. StaleOutputError where `home` holds images in another form.
     """
@@ -81,12 +81,12 @@ def _again(settings: Settings) -> list[str]:
 
 def left_over(home: str) -> list[dict[str, Any]]:
     """The records of whole pages that an interrupted run left in `home`."""
-    from curation.download.pages import is_whole
+    from curation.download.pages import finished
 
     file_system, folder = fsspec.core.url_to_fs(join(home, STAGING))
     names = sorted(file_system.glob(f"{folder}/*.json"))
-    records = [read_json(join(home, STAGING, name.rpartition("/")[2])) for name in names]
-    return [record for record in records if is_whole(home, record)]
+    records = [finished(home, name.rpartition("/")[2].removesuffix(".json")) for name in names]
+    return [record for record in records if record is not None]
 
 
 def _united(spark: Any, home: str, done: dict[str, Any], records: list[dict[str, Any]]) -> Any | None:
@@ -125,7 +125,7 @@ def _wanted(images: Any, known: Any | None, settings: Settings) -> Any:
         before = known.select("image_id", "status", "attempts")
         wanted = placed.join(before, "image_id", "left").where(again)
         wanted = wanted.withColumn("attempts", F.coalesce("attempts", F.lit(0)))
-    columns = ("image_id", "url", "robots", "attempts", place.alias("place"), bucket.alias("_bucket"))
+    columns = ("image_id", "url", "opt_out", "attempts", place.alias("place"), bucket.alias("_bucket"))
     laid = wanted.select(*columns).repartitionById(buckets, "_bucket")
     return laid.drop("_bucket").sortWithinPartitions("place", "image_id")
 

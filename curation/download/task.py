@@ -26,7 +26,7 @@ SPOOLED_BYTES = 4 << 30  # in temporary files; beyond it no page is begun before
 
 
 def fetcher(home: str, settings: Settings) -> Callable[[Iterator[pa.RecordBatch]], Iterator[dict]]:
-    """The task: rows sorted by `place` (image_id, url, robots, attempts) in, the records of the pages out."""
+    """The task: rows sorted by `place` (image_id, url, opt_out, attempts) in, the records of the pages out."""
 
     def fetch(batches: Iterator[pa.RecordBatch]) -> Iterator[dict]:
         yield from fetch_pages(pages(batches, home), settings)
@@ -88,7 +88,7 @@ class _Task:
     async def _row(self, page: Page, row: dict[str, Any]) -> None:
         trace, held = Trace(), Held(self.transport.budget)
         try:
-            answer = await self.visitor.image(row["url"], row["robots"], trace, held)
+            answer = await self.visitor.image(row["url"], row["opt_out"], trace, held)
             encoding = answer.headers.get("Content-Encoding")
             work = (page, row["image_id"], answer.body, encoding, self.settings)
             await asyncio.get_running_loop().run_in_executor(self.decoding, _decode, *work)

@@ -23,7 +23,7 @@ SERVER_ERRORS = frozenset(f"http_{n}" for n in range(500, 600)) - {"http_501", "
 AGAIN = SERVER_ERRORS | {"reset", "connect", "http_408", "http_425", "http_429"}
 # What may be another way another day: fetched again by the next run. All else stays as it is.
 RETRYABLE = AGAIN | {
-    *("dns", "connect_timeout", "timeout", "too_slow", "host_paused", "host_failing", "robots_unreachable")
+    *("dns", "connect_timeout", "timeout", "too_slow", "host_busy", "host_paused", "host_failing", "robots_unreachable")
 }
 FIRST_WAIT_S = 1.0  # before the second try where the server names no time; doubled before the third
 ROBOTS_READ = 8 * ROBOTS_BYTES  # more of a robots.txt is not even read
@@ -55,12 +55,12 @@ class Visitor:
         self.politeness = Politeness(settings)
         self.robots = Robots(self._robots_file, settings.user_agent_token)
 
-    async def image(self, url: str, directives: str | None, trace: Trace, held: Held) -> Answer:
+    async def image(self, url: str, terms: str | None, trace: Trace, held: Held) -> Answer:
         """The answer that holds the image's bytes as they were sent, counted in `held`.
 
-        `directives` are those of the page where it was found. Raises BadItemError with the image's status.
+        `terms` are what the page where it was found says against its use. Raises BadItemError with the image's status.
         """
-        opt_out = page_opt_out(directives)
+        opt_out = page_opt_out(terms)
         if opt_out:
             raise BadItemError("opt_out", f"{opt_out} (page)")
         errand = Errand(self.settings.max_bytes, self.settings.timeout, True, trace, held)

@@ -26,10 +26,10 @@ Hosts = Annotated[list[str], AfterValidator(_readable)]
 def download_images(
     pairs: Any,
     *,
-    resize_mode: ResizeMode = "no",
-    image_size: int = 256,
+    resize: ResizeMode = "no",
+    max_side: int | None = None,
     resize_only_if_bigger: bool = False,
-    encode_format: EncodeFormat = "original",
+    format: EncodeFormat = "original",
     encode_quality: int = 95,
     max_bytes: int = 20 << 20,
     timeout: float = 20.0,
@@ -51,11 +51,10 @@ def download_images(
     another recipe, or this one on a grown pool, asks only for what lacks. Raise AGAIN to ask once more for what failed
     and may be another way by now. drop_value says more; `no_url` is a pair that has neither image nor URL.
     """
-    settings = checked(dict(locals()), "stage download_images")
+    chosen = checked(dict(locals()), "stage download_images")
     from curation.download import pairs as joined
     from curation.download import table
 
-    chosen = checked(dict(locals()), "stage download_images")
     home = join(store, "downloads", chosen.form_key)
     with table.lock(home):
         done = table.fetch(pairs.sparkSession, joined.images(pairs), home, chosen)

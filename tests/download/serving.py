@@ -142,9 +142,9 @@ def resetting(handler):
     handler.close_connection = True
 
 
-def fetch(folder, urls, look_up=None, robots=None, **settings):
+def fetch(folder, urls, look_up=None, opt_out=None, **settings):
     """The rows of `downloads` by URL after fetching `urls` as one page, without Spark."""
-    rows = [{"image_id": hex_id(u), "url": u, "robots": (robots or {}).get(u), "attempts": 0} for u in urls]
+    rows = [{"image_id": hex_id(u), "url": u, "opt_out": (opt_out or {}).get(u), "attempts": 0} for u in urls]
     given = {"retries": 0, "allow_host": ["127.0.0.1"]} | settings
     [record] = fetch_pages([Page(str(folder), 0, rows)], checked(given, "test"), look_up)
     found = pq.read_table(Path(folder, "staging", record["part"]["name"])).to_pylist()

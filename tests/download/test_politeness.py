@@ -200,12 +200,12 @@ def test_opt_outs_in_headers(tmp_path, jpeg):
 
 def test_opt_outs_of_the_page_where_the_image_was_found(tmp_path, jpeg):
     with Site({f"/{n}": jpeg for n in range(4)}) as site:
-        robots = {
+        terms = {
             site.url("/0"): "nofollow,noimageai",
             site.url("/1"): "index, follow",
             site.url("/2"): "tdm-reservation",
         }
-        rows = fetch(tmp_path, [site.url(f"/{n}") for n in range(4)], robots=robots)
+        rows = fetch(tmp_path, [site.url(f"/{n}") for n in range(4)], opt_out=terms)
         assert [rows[site.url(f"/{n}")]["status"] for n in range(4)] == ["opt_out", "ok", "opt_out", "ok"]
         assert rows[site.url("/0")]["detail"] == "noimageai (page)" and site.asked["/0"] == 0
 
@@ -227,10 +227,19 @@ def test_values_of_x_robots_tag(values, found):
     assert header_opt_out(headers, "curation") == found
 
 
-def test_page_directives():
-    assert page_opt_out("tdm-reservation=1") == "tdm-reservation"
-    assert page_opt_out("tdm-reservation=0") is None
-    assert page_opt_out(" , ") is None
+def test_terms_of_pages():
+    assert page_opt_out("tdm-reservation,NoML") == "noml,tdm-reservation"  # of two pages
+    assert page_opt_out(" , ") is None and page_opt_out("false") is None
+
+
+def test_a_host_that_is_never_free_holds_up_no_one(tmp_path, jpeg, monkeypatch):
+    monkeypatch.setattr("curation.download.politeness.MAX_TURN_S", 1.0)
+    with Site({f"/{n}": slowly(jpeg, 0.4) for n in range(40)}) as site:
+        started = time.monotonic()
+        rows = fetch(tmp_path, [site.url(f"/{n}") for n in range(40)], per_host=2)
+        assert time.monotonic() - started < 4  # not 40 / 2 * 0.4
+    statuses = [row["status"] for row in rows.values()]
+    assert set(statuses) == {"ok", "host_busy"} and statuses.count("ok") == sum(site.asked.values()) - 1
 
 
 def test_the_user_agent_names_us_and_a_contact(tmp_path, jpeg):

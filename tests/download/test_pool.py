@@ -24,7 +24,7 @@ QUICK = {"allow_host": ["127.0.0.1", "127.0.0.2"], "retries": 0, "contact": "tes
 
 def _ingested(folder, name, rows):
     table = folder / f"{name}.tsv"
-    table.write_text("url\tcaption\trobots\n" + "".join("\t".join(row) + "\n" for row in rows))
+    table.write_text("url\tcaption\topt_out\n" + "".join("\t".join(row) + "\n" for row in rows))
     return ingest([str(table)], out=str(folder / "pool"))
 
 
@@ -62,7 +62,7 @@ def test_a_pool_of_urls_becomes_a_pool_of_images(spark, tmp_path, jpeg):
         _ingested(tmp_path, "first", rows)
         source, out = str(tmp_path / "pool"), str(tmp_path / "images")
         settings = checked(QUICK, "test")
-        seen = {"image_id": hex_id(one.url("/1.jpg")), "url": one.url("/1.jpg"), "robots": "", "attempts": 0}
+        seen = {"image_id": hex_id(one.url("/1.jpg")), "url": one.url("/1.jpg"), "opt_out": "", "attempts": 0}
         fetch_pages([Page(out, 0, [seen])], settings)  # what a killed run leaves behind
 
         first = download(source, out=out, **QUICK)
@@ -89,7 +89,7 @@ def test_a_pool_of_urls_becomes_a_pool_of_images(spark, tmp_path, jpeg):
         assert (last["pairs"], last["fetched"], one.asked["/6.jpg"]) == (16, 1, 1)
     _check_whole(spark, out, jpeg)
     with pytest.raises(StaleOutputError, match="form"):
-        download(source, out=out, **QUICK, resize_mode="border")
+        download(source, out=out, **QUICK, resize="border")
     with pytest.raises(StaleOutputError, match="not made by a download"):
         download(out, out=source, **QUICK)
     with pytest.raises(RecipeError, match="neither HOST"):

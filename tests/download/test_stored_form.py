@@ -1,6 +1,7 @@
 """Images as they came, or in the form that img2dataset's options ask for."""
 
 import hashlib
+import inspect
 import io
 import json
 import tarfile
@@ -12,11 +13,13 @@ from PIL import Image
 from curation.decode import decode
 from curation.download.images import picture, resized
 from curation.download.pages import Page
+from curation.download.pool import download
 from curation.download.settings import Settings, checked
 from curation.download.task import fetch_pages
 from curation.errors import BadItemError, RecipeError
 from curation.headers import header
 from curation.schema import hex_id
+from curation.stages.download_images import download_images
 from tests.download.serving import Site, fetch, stored
 
 
@@ -35,7 +38,7 @@ def made(data, **options):
     return picture(data, None, checked(options, "test"))
 
 
-# What img2dataset 1.47.0 makes of a picture of 800 by 300 pixels (its resizer, image_size=100), as (width, height).
+# What img2dataset 1.47.0 makes of a picture of 800 by 300 pixels (its resizer, max_side=100), as (width, height).
 SIZES = {
     "no": (800, 300),
     "keep_ratio": (267, 100),
@@ -48,7 +51,8 @@ SIZES = {
 @pytest.mark.parametrize("mode", SIZES)
 @pytest.mark.parametrize("extension", ["jpg", "png", "webp"])
 def test_sizes_and_formats(mode, extension):
-    options = {"resize_mode": mode, "image_size": 100, "encode_format": extension, "encode_quality": 9}
+    side = {} if mode == "no" else {"max_side": 100}
+    options = side | {"resize": mode, "format": extension, "encode_quality": 9}
     found = made(drawn(800, 300), **options)
     assert (found.width, found.height, found.format) == (*SIZES[mode], extension)
     head = header(found.data)
@@ -59,22 +63,20 @@ def test_sizes_and_formats(mode, extension):
 
 
 def test_a_border_is_white_and_in_the_middle():
-    pixels = decode(
-        made(drawn(800, 300), resize_mode="border", image_size=100, encode_format="png", encode_quality=1).data
-    )
+    pixels = decode(made(drawn(800, 300), resize="border", max_side=100, format="png", encode_quality=1).data)
     assert (pixels[:30] == 255).all() and (pixels[70:] == 255).all() and (pixels[33:67, :, 2] < 150).all()
 
 
 def test_small_pictures_grow_unless_told_not_to():
     small = drawn(40, 30)
-    assert made(small, resize_mode="keep_ratio", image_size=60).width == 80
-    assert made(small, resize_mode="keep_ratio", image_size=60, resize_only_if_bigger=True).width == 40
+    assert made(small, resize="keep_ratio", max_side=60).width == 80
+    assert made(small, resize="keep_ratio", max_side=60, resize_only_if_bigger=True).width == 40
 
 
 @pytest.mark.parametrize("side", [2000, 1100, 700, 401])
 def test_a_scaled_decode_is_as_good_as_a_full_one(side):
     data = drawn(side, side, quality=98)
-    options = {"resize_mode": "keep_ratio", "image_size": 100, "encode_format": "png", "encode_quality": 0}
+    options = {"resize": "keep_ratio", "max_side": 100, "format": "png", "encode_quality": 0}
     exact = _mean_of_areas(decode(data), 100)
     error = decode(made(data, **options).data) - exact
     assert 10 * np.log10(255**2 / np.mean(error**2)) > 40
@@ -96,12 +98,12 @@ def _mean_of_areas(pixels, side):
 @pytest.mark.parametrize("size", [(100, 100), (101, 333), (1000, 640), (256, 7000)])
 def test_a_smaller_picture_is_the_mean_of_its_areas(size):
     pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
-    smaller = resized(pixels, size[::-1], checked({"resize_mode": "center_crop", "image_size": 100}, "test"))
+    smaller = resized(pixels, size[::-1], checked({"resize": "center_crop", "max_side": 100}, "test"))
     assert smaller.shape == (100, 100, 3)
     square = resized(
         pixels[:, : size[0]][: size[1]],
         (min(size),) * 2,
-        checked({"resize_mode": "keep_ratio", "image_size": 100}, "t"),
+        checked({"resize": "keep_ratio", "max_side": 100}, "t"),
     )
     wanted = _mean_of_areas(pixels[: min(size), : min(size)], 100)
     assert np.abs(square - wanted).max() <= 0.51  # rounded
@@ -111,7 +113,7 @@ def test_orientation_is_applied_when_encoding_and_kept_otherwise():
     exif = Image.Exif()
     exif[0x0112] = 6
     data = drawn(80, 60, exif=exif)
-    kept, encoded = made(data), made(data, encode_format="png", encode_quality=1)
+    kept, encoded = made(data), made(data, format="png", encode_quality=1)
     assert kept.data == data and (kept.width, kept.height) == (60, 80) and kept.original is None
     assert (decode(encoded.data) == decode(data)).all() and (encoded.width, encoded.height) == (60, 80)
 
@@ -119,7 +121,7 @@ def test_orientation_is_applied_when_encoding_and_kept_otherwise():
 def test_transparency_becomes_white():
     file = io.BytesIO()
     Image.new("RGBA", (20, 20), (0, 0, 0, 0)).save(file, "PNG")
-    assert decode(made(file.getvalue(), encode_format="jpg").data).min() > 250
+    assert decode(made(file.getvalue(), format="jpg").data).min() > 250
 
 
 def test_cut_files_are_found_whatever_their_format():
@@ -130,9 +132,9 @@ def test_cut_files_are_found_whatever_their_format():
 
 
 WRONG = {
-    "resize_mode": "crop",
-    "encode_format": "jpeg",
-    "image_size": 0,
+    "resize": "crop",
+    "format": "jpeg",
+    "max_side": 0,
     "encode_quality": 101,
     "max_bytes": 0,
     "timeout": 0.0,
@@ -152,9 +154,22 @@ def test_settings_that_mean_nothing(name):
 
 
 def test_the_form_counts_only_what_changes_bytes():
-    assert Settings().form_key == checked({"image_size": 99, "timeout": 3.0, "encode_quality": 1}, "test").form_key
-    assert Settings().form_key != checked({"encode_format": "png", "encode_quality": 1}, "test").form_key
-    assert checked({"resize_mode": "border"}, "test").encode_format == "jpg"
+    assert Settings().form_key == checked({"timeout": 3.0, "encode_quality": 1}, "test").form_key
+    assert Settings().form_key != checked({"format": "png", "encode_quality": 1}, "test").form_key
+    assert checked({"resize": "border"}, "test").format == "jpg"
+
+
+def test_a_longest_side_alone_makes_smaller_and_never_larger():
+    found = made(drawn(800, 300), max_side=200)
+    assert (found.width, found.height, found.format) == (200, 75, "jpg")
+    assert made(drawn(80, 30), max_side=200).width == 80
+
+
+def test_the_command_and_the_stage_have_the_same_settings():
+    doors = [inspect.signature(door).parameters for door in (download, download_images)]
+    for name, default in Settings()._asdict().items():
+        given = {door[name].default if door[name].default not in (None, []) else default for door in doors}
+        assert given == {default}, name
 
 
 def test_the_tar_holds_each_image_beside_what_it_is(tmp_path, jpeg):
@@ -186,7 +201,7 @@ def test_a_second_attempt_finds_what_the_first_one_finished(tmp_path, jpeg):
     settings = checked({"allow_host": ["127.0.0.1"]}, "test")
     with Site({f"/{n}.jpg": jpeg for n in range(6)}) as site:
         rows = [
-            {"image_id": hex_id(str(n)), "url": site.url(f"/{n}.jpg"), "robots": None, "attempts": 0} for n in range(6)
+            {"image_id": hex_id(str(n)), "url": site.url(f"/{n}.jpg"), "opt_out": None, "attempts": 0} for n in range(6)
         ]
         pages = [rows[:3], rows[3:]]
         first = fetch_pages([Page(str(tmp_path), 0, pages[0])], settings)
