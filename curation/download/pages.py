@@ -1,12 +1,15 @@
 """A page: some thousand rows of one task, committed together: a tar of their images, then a part of the table.
 
 Images are held in a temporary file until the last one of the page is there, and then written in the order of their
-image_id: so a page has the same bytes however fast the servers were, and whether the run was interrupted or not.
+image_id: so a page has the same bytes however fast the servers were, and whether the run was interrupted or not. Since
+servers do not say the same for ever, a tar is named by what is in it: an attempt that was given up but goes on, on a
+machine that was thought lost, cannot change one that is listed.
 """
 
 import os
 import tempfile
 import threading
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +33,7 @@ class Page:
 
     def __init__(self, home: str, place: int, rows: list[dict[str, Any]]) -> None:
         """`rows` have image_id, url, opt_out and attempts; `place` only makes names sort as the work was laid out."""
-        self.home, self.rows = home, rows
+        self.home, self.place, self.rows = home, place, rows
         self.name = f"{place:08x}-{hex_id(*(row['image_id'] for row in rows))[:16]}"
         self.lock, self.spool, self.size = threading.Lock(), None, 0
         self.kept: dict[str, tuple[int, int, Picture]] = {}  # by image_id: offset and length in the spool
@@ -76,13 +79,14 @@ class Page:
         rows = sorted(self.done, key=lambda row: row["image_id"])
         tar = self._write_images([row for row in rows if row["status"] == "ok"]) if self.kept else None
         batch = pa.RecordBatch.from_pylist(rows, DOWNLOADS.arrow)
-        part = write_part(join(self.home, STAGING), self.name, [batch], DOWNLOADS.arrow)
+        part = write_part(join(self.home, STAGING), f"{self.name}-{uuid.uuid4().hex[:8]}", [batch], DOWNLOADS.arrow)
         record = {"part": part.record(), "tar": tar}
         write_record(join(self.home, STAGING, f"{self.name}.json"), record)
         return record
 
     def _write_images(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        name = f"images/{self.name}.tar"
+        inside = hex_id(*(part for row in rows for part in (row["image_id"], self.kept[row["image_id"]][2].sha256)))
+        name = f"images/{self.place:08x}-{inside[:16]}.tar"
         uri = join(self.home, name)
         with committing(uri) as file:
             for row in rows:

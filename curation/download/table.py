@@ -90,16 +90,22 @@ def left_over(home: str) -> list[dict[str, Any]]:
 
 
 def _united(spark: Any, home: str, done: dict[str, Any], records: list[dict[str, Any]]) -> Any | None:
-    """The table with the staged pages taken in: of an image fetched again the last row. None for nothing at all."""
+    """The table with the staged pages taken in, a row per image: a success stays, else the last attempt counts.
+
+    None for nothing at all. Two interrupted runs may have tried the same image.
+    """
     from pyspark.sql import functions as F
 
     old = tables.read_spark(spark, join(home, TABLE), done["parts"]) if done["parts"] else None
     if not records:
         return old
-    staged = tables.read_spark(spark, join(home, STAGING), [record["part"] for record in records])
-    last = F.max_by(F.struct(*staged.columns), "fetched_at").alias("row")  # two interrupted runs may have tried it
-    new = staged.groupBy("image_id").agg(last).select("row.*")
-    return new if old is None else new.unionByName(old.join(new.select("image_id"), "image_id", "left_anti"))
+    rows = tables.read_spark(spark, join(home, STAGING), [record["part"] for record in records])
+    rows = rows.withColumn("_old", F.lit(False))
+    if old is not None:
+        rows = rows.unionByName(old.withColumn("_old", F.lit(True)))
+    ok = F.col("status") == "ok"
+    best = F.max_by(F.struct(*DOWNLOADS.names), F.struct(ok, ok & F.col("_old"), "fetched_at")).alias("row")
+    return rows.groupBy("image_id").agg(best).select("row.*")
 
 
 def _wanted(images: Any, known: Any | None, settings: Settings) -> Any:

@@ -84,6 +84,9 @@ def test_a_pool_of_urls_becomes_a_pool_of_images(spark, tmp_path, jpeg):
         assert download(source, out=out, **QUICK)["fetched"] == 0 and one.asked.total() == asked
         assert download(source, out=out, **QUICK, retry=["http_404"])["fetched"] == 1
 
+        lost = {"image_id": hex_id(one.url("/1.jpg")), "url": one.url("/gone.jpg"), "opt_out": "", "attempts": 0}
+        fetch_pages([Page(out, 0, [lost])], settings)  # an attempt thought lost, which ends now, and worse
+        assert download(source, out=out, **QUICK)["fetched"] == 0
         _ingested(tmp_path, "more", [(one.url("/6.jpg"), "known picture", ""), (two.url("/none.jpg"), "new", "")])
         last = download(source, out=out, **QUICK)
         assert (last["pairs"], last["fetched"], one.asked["/6.jpg"]) == (16, 1, 1)
