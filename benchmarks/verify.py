@@ -27,8 +27,9 @@ import pyarrow as pa
 from PIL import Image
 
 from curation import tables
+from curation.records import write_record
 from curation.schema import PAIRS, SAMPLES, SHARDS, SUBSET, hex_id
-from curation.shards.mark import MARK, PARTS, mark_text, sealed
+from curation.shards.mark import MARK, PARTS
 from curation.shards.verify import verify
 from curation.shards.writer import shard_record, write_release_shard
 
@@ -84,7 +85,7 @@ def write_release(out: Path, samples: int, shards: int) -> None:
     mark["samples"] = [record["samples"] for record in records]
     mark["shards"] = written(out, PARTS["shards"], sizes, SHARDS.arrow)
     mark["subset"] = written(out, PARTS["subset"], [{"uid": uid, "keep": True} for uid in sorted(uids)], SUBSET.arrow)
-    (out / MARK).write_bytes(mark_text(sealed(mark)))
+    write_record(str(out / MARK), mark)
 
 
 def written(out: Path, folder: str, rows: list[dict], schema: pa.Schema) -> list[dict]:

@@ -14,10 +14,13 @@ from curation.files import absolute, join, local_path, locked, remove_folder, sw
 from curation.pool import Pool
 from curation.reading import reader
 from curation.schema import PAIRS, hex_id
+from curation.session import ROWS_PER_PARTITION, spark_session
 from curation.signal import setting_defaults
 
 FOLDERS = ("staging", "pairs", "rejects")  # of the pool, each with a folder per part
 PLACES = ("image", "source_uri")  # columns that say where something lies, not what it is
+ROW_BYTES = 64  # of a URL and a caption in compressed Parquet
+MANY_ROWS = 1 << 22  # enough for the settings of large tables
 MERGE_ORDER = ("caption_kind", "document")  # design §4: of equal uids the smallest of these stays
 
 
@@ -69,7 +72,6 @@ def ingest_sources(
     sources: list[str], out: str, kind: str | None, name: str | None, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """As `ingest`, with the settings of the readers in a dict."""
-    from curation.session import spark_session
     from curation.sources import expand
 
     found = expand(sources, kind)
@@ -82,7 +84,8 @@ def ingest_sources(
             return {"pool": pool.uri, "part": key, "rows": 0, "already_ingested": True, "pool_rows": pool.rows}
         for folder in (pool.uri, join(pool.uri, "images"), *(join(pool.uri, name, key) for name in FOLDERS)):
             sweep(folder)
-        spark = spark_session()
+        at_most = sum(map(_file_bytes, found)) // ROW_BYTES  # far from it where the files hold pictures or pages
+        spark = spark_session(pool.rows + min(at_most, MANY_ROWS))
         print(f"reading {len(units)} files", file=sys.stderr, flush=True)
         rows = [(number, json.dumps(unit)) for number, unit in enumerate(units)]
         laid = spark.createDataFrame(rows, "number int, unit string").repartitionById(len(units), "number")
@@ -114,16 +117,21 @@ def _unit(uri: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {"uri": uri, "kind": kind, "stamp": stamp, "settings": own}
 
 
+def _file_bytes(source: tuple[str, str]) -> int:
+    file_system, path = fsspec.core.url_to_fs(source[0])
+    return file_system.size(path) or 0
+
+
 def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[dict]) -> dict[str, Any]:
     """Merge what was found into the part `pairs/<key>/` and list it in pool.json."""
     staging = join(pool.uri, "staging", key)
     found = tables.read_spark(spark, staging, records)
-    merged, known = _merge(found), 0
+    rows_found = sum(r["rows"] for r in records)
+    merged, known = _merge(found.repartition(1 + rows_found // ROWS_PER_PARTITION, "uid")), 0
     if pool.parts:
         old = pool.pairs(spark).select("uid")
         known = merged.join(old, "uid", "left_semi").selectExpr("sum(repeats)").first()[0] or 0
         merged = merged.join(old, "uid", "left_anti")
-    rows_found = sum(r["rows"] for r in records)
     folder = join(pool.uri, "pairs", key)
     parts = tables.write_spark(merged, folder, PAIRS.arrow, rows_found)
     kept = sum(pc.sum(tables.read_arrow(folder, [p], ["repeats"])["repeats"]).as_py() or 0 for p in parts)

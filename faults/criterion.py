@@ -10,7 +10,7 @@ from typing import Any
 from faults.runs import Run
 from faults.setting import Setting, ledger
 
-PLACES = ("seconds", "pool", "store", "input_folder")  # of commit records: how long and where, not what
+PLACES = ("seconds", "pool", "store", "input_folder", "digest")  # of commit records: how long and where, not what
 TEMPORARY = re.compile(r"\.tmp$")
 
 

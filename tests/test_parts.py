@@ -4,6 +4,7 @@ import random
 from collections import Counter
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from curation import tables
@@ -71,3 +72,20 @@ def test_a_part_that_is_not_as_committed_is_not_opened(folder, harm):
     with pytest.raises(BrokenTableError, match=r"all\.parquet: wanted .* found"):
         part_uris(str(folder), parts)
     assert find_part(str(folder), "all") is None
+
+
+def test_how_the_rows_come_in_batches_changes_no_byte(tmp_path, monkeypatch):
+    monkeypatch.setattr("curation.parts.ROW_GROUP_ROWS", 100)
+    drawn = random.Random(0)
+    rows = [
+        (f"{drawn.getrandbits(128):032x}", drawn.random() < 0.5, drawn.choice(["a dog", None])) for _ in range(1234)
+    ]
+    table = pa.table(list(map(list, zip(*rows))), SCHEMA)
+    written = [
+        write_part(str(tmp_path), f"of {size}", table.to_batches(max_chunksize=size), SCHEMA)
+        for size in (1, 7, 100, 150, 1234)
+    ]
+    assert len({(part.sha256, part.rows) for part in written}) == 1 and written[0].rows == 1234
+    file = pq.ParquetFile(tmp_path / "of 7.parquet")
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [100] * 12 + [34]
+    assert file.read().equals(table)
