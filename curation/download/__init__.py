@@ -3,6 +3,7 @@
     settings.py    every limit and option, with its default and where that comes from
     addresses.py   which URLs and addresses may be asked; the resolver and the sockets that see to it
     transport.py   one answer of one server, bounded in bytes, header and seconds
+    memory.py      how many bytes of bodies there may be at a time
     politeness.py  per host: how many at once, how often, when to wait, when to give up
     robots.py      robots.txt, X-Robots-Tag and the other ways of saying no
     visit.py       one image: robots, redirects, retries; bytes or a status

@@ -31,7 +31,7 @@ class Settings(NamedTuple):
     format: str = "original"  # its encode_format
     encode_quality: int = 95  # its name and default
     max_bytes: int = LIMITS.bytes
-    timeout: float = 20.0  # seconds for one image, redirects included, waiting for our own turn not
+    timeout: float = 20.0  # seconds for one image, redirects and tries included, waiting for our own turn not
     min_rate: int = 1024  # bytes a second that a body must keep up, once RATE_GRACE_S are over
     retries: int = 2  # further tries in the same run where the server asks for it or the connection broke
     per_host: int = 4  # requests to one host at a time; browsers make 6

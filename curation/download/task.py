@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from curation.download.addresses import Gatekeeper
 from curation.download.images import picture
+from curation.download.memory import Held
 from curation.download.pages import Page
 from curation.download.settings import Settings
-from curation.download.transport import Held, Transport
+from curation.download.transport import Transport
 from curation.download.visit import Trace, Visitor
 from curation.errors import BadItemError
 from curation.images import threads

@@ -4,20 +4,19 @@ The wire is read as it comes; content encodings are undone later (images.py), wi
 """
 
 import asyncio
-import collections
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NamedTuple
 
 import aiohttp
 from yarl import URL
 
 from curation.download.addresses import CheckedResolver, Gatekeeper, RefusedError, socket_maker
+from curation.download.memory import BUDGET_BYTES, Budget, Held
 from curation.download.settings import CONNECT_S, HEADER_BYTES, RATE_GRACE_S, Settings
 from curation.errors import BadItemError
 
-BUDGET_BYTES = 256 << 20  # bodies of one task in memory, waiting to be decoded included
 UNKNOWN_BYTES = 256 << 10  # reserved for a body whose length the server does not tell; most images are smaller
 NAMES_S = 300  # an answer of the name server is used again for so long: it was checked
 KEEP_ALIVE_S = 15  # assumption: as long as common servers keep an idle connection
@@ -33,65 +32,11 @@ class Answer(NamedTuple):
     url: URL
 
 
-class Budget:
-    """Bytes that may be in memory at a time; whoever needs more waits, first come first served."""
+class Allowance:
+    """Seconds that servers still may take for one image: all its redirects and tries together."""
 
-    def __init__(self, total: int) -> None:
-        self.free, self.waiting = total, collections.deque()
-        self.one = asyncio.Lock()  # held by the one body that may grow although nothing is free: so none waits for ever
-
-    async def take(self, amount: int) -> None:
-        """Reserve `amount` bytes; give them back with `give`."""
-        if self.waiting or self.free < amount:
-            turn = asyncio.get_running_loop().create_future()
-            self.waiting.append((amount, turn))
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self.give(amount)
-                raise
-            return
-        self.free -= amount
-
-    def give(self, amount: int) -> None:
-        """Let go of `amount` bytes and wake whom they are enough for."""
-        self.free += amount
-        while self.waiting and (self.waiting[0][1].done() or self.waiting[0][0] <= self.free):
-            wanted, turn = self.waiting.popleft()
-            if not turn.done():
-                self.free -= wanted
-                turn.set_result(None)
-
-
-class Held:
-    """What one image holds of the budget."""
-
-    def __init__(self, budget: Budget) -> None:
-        self.budget, self.amount, self.alone = budget, 0, False
-
-    async def grow(self, needed: int) -> None:
-        """Have at least `needed` bytes."""
-        if needed <= self.amount or self.alone:
-            return
-        more = needed - self.amount
-        if self.amount == 0:
-            await self.budget.take(more)
-        elif self.budget.free >= more and not self.budget.waiting:
-            self.budget.free -= more
-        else:  # it cannot be given back half read, so it does not wait in the same line
-            await self.budget.one.acquire()
-            self.alone = True
-            return
-        self.amount = needed
-
-    def release(self) -> None:
-        """Give all of it back."""
-        self.budget.give(self.amount)
-        self.amount = 0
-        if self.alone:
-            self.budget.one.release()
-            self.alone = False
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
 
 
 class Transport:
@@ -128,17 +73,17 @@ class Transport:
         await self.session.close()
         await self.resolver.close()
 
-    async def get(self, url: URL, seconds: float, limit: int, held: Held, accept: Callable) -> Answer:
+    async def get(self, url: URL, time: Allowance, limit: int, held: Held, accept: Callable) -> Answer:
         """The answer to one request, redirects not followed; its body where `accept(status, headers)` says so.
 
         Raises BadItemError: blocked_address, dns, connect, connect_timeout, tls, reset, bad_response, timeout (after
-        `seconds`, but those spent waiting for memory), too_slow, too_large (above `limit` bytes), and what `accept`
-        raises.
+        what `time` has left, which is taken from it, but not while we wait for memory), too_slow, too_large (above
+        `limit` bytes), and what `accept` raises.
         """
-        clock = _Clock(seconds, self.settings.min_rate)
         async with self.connections:
-            with _told(clock):
-                async with asyncio.timeout(seconds) as clock.guard:
+            clock = _Clock(time.left, self.settings.min_rate)
+            with _told(clock), clock.taken_from(time):
+                async with asyncio.timeout(time.left) as clock.guard:
                     async with self._response(url) as response:
                         _check_header(response)
                         wanted = accept(response.status, response.headers)
@@ -165,6 +110,14 @@ class _Clock:
         self.now = asyncio.get_running_loop().time
         self.end, self.rate, self.slow = self.now() + seconds, rate, False
         self.body_start, self.guard = 0.0, None
+
+    @contextlib.contextmanager
+    def taken_from(self, time: Allowance) -> Iterator[None]:
+        """What the block takes is no longer there."""
+        try:
+            yield
+        finally:
+            time.left = self.end - self.now()
 
     def starts(self) -> None:
         """The body begins."""

@@ -11,10 +11,11 @@ from yarl import URL
 
 from curation.download.addresses import Gatekeeper
 from curation.download.images import unpacked
+from curation.download.memory import Held
 from curation.download.politeness import Politeness
 from curation.download.robots import ROBOTS_S, Robots, capped, header_opt_out, page_opt_out
 from curation.download.settings import REDIRECTS, ROBOTS_BYTES, Settings
-from curation.download.transport import Answer, Held, Transport
+from curation.download.transport import Allowance, Answer, Transport
 from curation.errors import BadItemError
 
 REDIRECTED = (301, 302, 303, 307, 308)
@@ -41,7 +42,7 @@ class Errand(NamedTuple):
     """What one request may cost, and whether it is for an image (which robots and opt-outs concern)."""
 
     limit: int
-    seconds: float
+    time: Allowance
     image: bool
     trace: Trace
     held: Held
@@ -63,7 +64,7 @@ class Visitor:
         opt_out = page_opt_out(terms)
         if opt_out:
             raise BadItemError("opt_out", f"{opt_out} (page)")
-        errand = Errand(self.settings.max_bytes, self.settings.timeout, True, trace, held)
+        errand = Errand(self.settings.max_bytes, Allowance(self.settings.timeout), True, trace, held)
         return await self._with_retries(self.keeper.url(url), errand)
 
     async def _with_retries(self, url: URL, errand: Errand) -> Answer:
@@ -75,7 +76,7 @@ class Visitor:
                 errand.held.release()
                 if last is not None and error.code == "host_paused":
                     raise last from error  # its own answer says more than that we will not wait
-                if error.code not in AGAIN or number == self.settings.retries:
+                if error.code not in AGAIN or number == self.settings.retries or errand.time.left <= 0:
                     raise
                 last = error
                 if error.code not in ("http_429", "http_503"):  # there the host rests, not only this image
@@ -83,26 +84,22 @@ class Visitor:
         raise AssertionError("unreachable")
 
     async def _follow(self, url: URL, errand: Errand) -> Answer:
-        left = errand.seconds
-        clock = asyncio.get_running_loop().time
         for _ in range(REDIRECTS + 1):
             if errand.image:
                 delay = await self.robots.check(url)
                 if delay:
                     self.politeness.slow_down(url.host, delay)
             async with self.politeness.asking(url.host):
-                started = clock()
-                answer = await self._ask(url, left, errand)
-                left -= clock() - started
+                answer = await self._ask(url, errand)
             target = answer.headers.get("Location")
             if answer.status not in REDIRECTED or not target:
                 return self._checked(answer, errand)
             url = self.keeper.url(target, base=url)
-            if left <= 0:
-                raise BadItemError("timeout", f"{errand.seconds:g} s spent on redirects")
+            if errand.time.left <= 0:
+                raise BadItemError("timeout", "no time left after a redirect")
         raise BadItemError("too_many_redirects", f"over {REDIRECTS}, last to {url.host}")
 
-    async def _ask(self, url: URL, seconds: float, errand: Errand) -> Answer:
+    async def _ask(self, url: URL, errand: Errand) -> Answer:
         def accept(status: int, headers: Any) -> bool:
             self.politeness.answered(url.host, status, headers.get("Retry-After"))
             if errand.image:
@@ -114,7 +111,7 @@ class Visitor:
 
         errand.trace.tries += errand.image
         try:
-            answer = await self.transport.get(url, seconds, errand.limit, errand.held, accept)
+            answer = await self.transport.get(url, errand.time, errand.limit, errand.held, accept)
         except BadItemError as error:
             self.politeness.failed(url.host, error.code)
             raise
@@ -131,7 +128,7 @@ class Visitor:
     async def _robots_file(self, url: URL) -> tuple[int, bytes]:
         held = Held(self.transport.budget)
         try:
-            answer = await self._with_retries(url, Errand(ROBOTS_READ, ROBOTS_S, False, Trace(), held))
+            answer = await self._with_retries(url, Errand(ROBOTS_READ, Allowance(ROBOTS_S), False, Trace(), held))
             encoding = answer.headers.get("Content-Encoding")
             return answer.status, capped(unpacked(answer.body, encoding, ROBOTS_READ))
         except BadItemError as error:

@@ -111,6 +111,21 @@ def test_a_broken_connection_is_tried_again_and_a_refusal_is_not(tmp_path, jpeg)
     assert (rows[site.url("/b")]["status"], rows[site.url("/b")]["attempts"]) == ("http_403", 1)
 
 
+def test_further_tries_share_the_time_of_the_image(tmp_path, jpeg):
+    def refused(handler):
+        time.sleep(0.8)
+        send(handler, b"", 500)
+
+    def onward(handler):
+        time.sleep(0.8)
+        send(handler, b"", 302, Location="/slow")
+
+    with Site({"/a": refused, "/b": onward, "/slow": slowly(jpeg, 0.8)}) as site:
+        rows = fetch(tmp_path, [site.url("/a"), site.url("/b")], retries=9, timeout=1.2)
+        assert site.asked["/a"] == 2 and site.asked["/slow"] == 1  # not ten
+    assert {row["status"] for row in rows.values()} == {"timeout"}
+
+
 ROBOTS = b"""# for all
 User-agent: *
 Disallow: /private/
