@@ -15,7 +15,7 @@ from yarl import URL
 
 from curation.download.settings import ROBOTS_BYTES
 from curation.errors import BadItemError
-from curation.sources.opt_out import TDM, TERMS, opt_out
+from curation.sources.http import TDM, TERMS, opt_out
 
 TAG = "X-Robots-Tag"
 ROBOTS_S = 10.0  # seconds for one robots.txt: half of an image's
