@@ -1,16 +1,17 @@
 # Everything installs itself: only Python 3.11 or 3.12 with venv is needed. `make` alone prints this help.
 PYTHON  ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV    ?= .venv
-EXTRAS  ?= java,clip,cpu,dev
+EXTRAS  ?= java,clip,cpu,download,dev
 WORK    ?= work
 POOL    ?= $(WORK)/sample/pool
 OUT     ?= $(WORK)/sample/release
+IMAGES  ?= $(WORK)/sample/images
 RUN     ?= $(WORK)/sample/run
 BIN      = $(VENV)/bin
 CURATE   = $(BIN)/curate
 JOB      = $(BIN)/python jobs
 .DEFAULT_GOAL := help
-.PHONY: help setup sample sample-clip test check faults doors lint docs bench image dist clean ingest metadata balance score prune embed \
+.PHONY: help setup sample sample-clip test check faults doors lint docs bench image dist clean ingest download metadata balance score prune embed \
         dedup shards train report verify
 
 help: ## what can be made
@@ -65,6 +66,9 @@ image: ## the container image for driver, executors and trainer (DEVICE=cpu or g
 
 ingest: setup ## SOURCES... -> POOL
 	$(CURATE) ingest $(SOURCES) --out $(POOL) $(FLAGS)
+
+download: setup ## the images of the URL pairs of POOL -> the pool IMAGES, e.g. FLAGS='--contact URL'
+	$(CURATE) download $(POOL) --out $(IMAGES) $(FLAGS)
 
 metadata: setup ## rebuild the WordNet entry list: make metadata WORDNET=DIR OUT=DIR
 	$(CURATE) metadata --wordnet $(WORDNET) --out $(OUT) $(FLAGS)

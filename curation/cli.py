@@ -15,6 +15,7 @@ from curation.errors import unknown
 # Subcommand -> module and function. The module is imported only when its subcommand is used or its help is shown.
 COMMANDS = {
     "ingest": ("curation.ingest", "ingest"),
+    "download": ("curation.download.pool", "download"),
     "metadata": ("curation.entries", "metadata"),
     "run": ("curation.run", "run"),
     "score": ("curation.score", "score"),

@@ -59,8 +59,16 @@ def decode(data: bytes) -> np.ndarray:
 
     Raises BadItemError: the codes of `header`, decode_error (truncated or damaged), not_supported (sample type).
     """
-    found = header(data)
-    pixels = _turbo(data, found, 1)
+    return decode_at(data, header(data), 1)
+
+
+def decode_at(data: bytes, found: Header, scale: int) -> np.ndarray:
+    """Pixels as `decode` gives them, of a greyscale or colour JPEG scaled by 1/`scale`: 1, 2, 4 or 8.
+
+    `found` is the picture's header. A scaled decode reads the whole file, so it finds the same faults. Raises as
+    `decode`.
+    """
+    pixels = _turbo(data, found, scale)
     return _upright(_pillow(data, found) if pixels is None else pixels, found)
 
 
@@ -71,8 +79,7 @@ def decode_small(data: bytes) -> np.ndarray:
     JPEG that only the tolerant decoder can read, is decoded in full. Raises as `decode`.
     """
     found = header(data)
-    pixels = _turbo(data, found, small_scale(found))
-    return _upright(_pillow(data, found) if pixels is None else pixels, found)
+    return decode_at(data, found, small_scale(found))
 
 
 def small_scale(found: Header) -> int:

@@ -147,7 +147,7 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
         "already_in_pool": known,
         "rejected": sum(r["rejected"] for r in records),
         "images": [r["images"] for r in records if r["images"]],
-        "content": _content(tables.read_spark(spark, folder, parts)),
+        "content": content(tables.read_spark(spark, folder, parts)),
     }
     grown = pool.with_part(part)
     remove_folder(staging)
@@ -155,7 +155,7 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
     return {"pool": pool.uri, "part": key, **counts, "pool_rows": grown.rows}
 
 
-def _content(pairs: Any) -> str:
+def content(pairs: Any) -> str:
     """32 hex: the exclusive or of a hash of each row, less its places: order, files and folders do not count."""
     from pyspark.sql import functions as F
 

@@ -87,9 +87,10 @@ def run_stage(
     started = time.monotonic()
     for each in (folder, *(join(folder, name) for name in spec.tables)):
         sweep(each)
+    placed = settings | ({"store": store} if "store" in settings else {})
     with releasing():
         frames = [rows.select(spark, columns[name]) for name, rows in zip(spec.reads, inputs)]
-        result = step.stage(*frames, **settings)
+        result = step.stage(*frames, **placed)
         main, sides = result if isinstance(result, tuple) else (result, {})
         record = _write(main, folder, spec, inputs[0].count)
         side_parts = {name: _write_side(frame, folder, name, spec) for name, frame in sides.items()}
@@ -134,8 +135,8 @@ def stage_key(spec: StageSpec, settings: dict[str, Any], inputs: list[Any], colu
 
 
 def _without_out(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as JSON can hold them, less where the output lies, which changes nothing in it."""
-    return {name: plain(value) for name, value in settings.items() if name != "out"}
+    """Settings as JSON can hold them, less where output and store lie, which changes nothing in it."""
+    return {name: plain(value) for name, value in settings.items() if name not in ("out", "store")}
 
 
 def _file_key(value: Any) -> Any:

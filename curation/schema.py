@@ -104,6 +104,25 @@ REJECTS = Table(
     ),
 )
 
+DOWNLOADS = Table(
+    "downloads",
+    (
+        Column("image_id", pa.string(), "as in pairs, each once"),
+        Column("url", pa.string(), "what was asked for"),
+        Column("status", pa.string(), "ok, or why there is no image: robots, opt_out, http_404, timeout, ..."),
+        Column("http_status", pa.int32(), "of the last answer, redirects included; null where there was none", True),
+        Column("sha256", pa.string(), "64 hex, of the bytes that image points to; null unless ok", True),
+        Column("width", pa.int32(), "pixels, after EXIF rotation; null unless ok", True),
+        Column("height", pa.int32(), "pixels, after EXIF rotation; null unless ok", True),
+        Column("format", pa.string(), "jpg, png, webp, gif, bmp or tiff, by content; null unless ok", True),
+        Column("bytes", pa.int64(), "of the image; null unless ok", True),
+        Column("fetched_at", pa.timestamp("us", "UTC"), "when the last attempt ended"),
+        Column("attempts", pa.int32(), "requests for the image so far, all runs; redirects count, robots.txt does not"),
+        Column("image", IMAGE, "pointer to the bytes; null unless ok", True),
+        Column("detail", pa.string(), "what was wanted and found; which directive was obeyed; null if ok", True),
+    ),
+)
+
 VERDICT = Table(
     "verdict",
     (

@@ -27,7 +27,8 @@ def stage_command(stage: Callable) -> Callable:
         from curation.session import spark_session
 
         inputs = [open_table(flags[name]) for name in spec.reads]
-        settings = check_settings(spec, {k: flags[k] for k in spec.settings}, f"job {spec.name}")
+        given = {k: flags[k] for k in spec.settings if k != "store"}  # where it lies is no setting: run_stage says
+        settings = check_settings(spec, given, f"job {spec.name}")
         step = Step(spec.name, stage, tuple(spec.reads), settings)
         store = absolute(flags["store"]) if flags["store"] else inputs[0].store
         table, fresh = run_stage(spark_session(), step, inputs, settings, store)
@@ -36,7 +37,7 @@ def stage_command(stage: Callable) -> Callable:
 
     parameters = inspect.signature(stage).parameters.values()
     tables = [p.replace(kind=p.KEYWORD_ONLY, annotation=str) for p in parameters if p.name in spec.reads]
-    settings = [p for p in parameters if p.name in spec.settings]
+    settings = [p for p in parameters if p.name in spec.settings and p.name != "store"]
     store = inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=str | None)
     command.__signature__ = inspect.Signature([*tables, *settings, store])
     command.__name__, command.__doc__ = spec.name, inspect.getdoc(stage)

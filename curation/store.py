@@ -49,7 +49,8 @@ class Store:
         stored = [n for n in closure(wanted) if n.stored]
         by_pass = sorted(stored, key=lambda n: (LEVELS.index(n.level), len(n.columns), n.columns))
         for (level, columns), group in itertools.groupby(by_pass, key=lambda n: (n.level, n.columns)):
-            self._ensure(frame, list(group), level, keys(columns), count)
+            read = columns if level == "text" else (*columns, "image")
+            self._ensure(frame, list(group), level, keys(read), count)
         unstored = [n for n in wanted if not n.stored]
         at_hand = {n.key: n for n in [*(n for n in wanted if n.stored), *stored_inputs(unstored)]}
         joined = self._join(frame, list(at_hand.values()))
@@ -77,8 +78,8 @@ class Store:
         for node in nodes:
             names = {"id": "_id", "digest": "_digest", "value": node.column, "error": node.column + ERROR}
             values = self._read(node).select(*(F.col(old).alias(new) for old, new in names.items()))
-            keyed = joined.withColumn("_id", _id(joined, node.level)).withColumn("_digest", _digest(node.columns))
-            joined = keyed.join(values, ["_id", "_digest"], "left").drop("_id", "_digest")
+            keys = {"_id": _id(joined, node.level), "_digest": _digest(node.columns, node.level)}
+            joined = joined.withColumns(keys).join(values, ["_id", "_digest"], "left").drop("_id", "_digest")
         return joined
 
     def _ensure(self, frame: Any, nodes: list[Node], level: str, keys: list[str], count: int) -> None:
@@ -118,9 +119,9 @@ class Store:
         if level == "image":
             rows = frame.groupBy("image_id").agg(F.min("image").alias("image"))
         else:
-            ids = ("uid",) if level == "text" else ("uid", "image_id")
-            rows = frame.select(*ids, *(c for c in columns if c not in ids))
-        rows = rows.withColumn("id", _id(rows, level)).withColumn("digest", _digest(columns))
+            ids = ("uid",) if level == "text" else ("uid", "image_id", "image")
+            rows = frame.select(*dict.fromkeys([*ids, *columns]))
+        rows = rows.withColumn("id", _id(rows, level)).withColumn("digest", _digest(columns, level))
         want = F.lit(sum(1 << bit for bit, n in enumerate(nodes) if not self.records[n.key]["parts"])).cast("long")
         for bit, node in enumerate(nodes):
             if self.records[node.key]["parts"]:
@@ -176,11 +177,15 @@ def _id(frame: Any, level: str) -> Any:
     return F.col("image_id" if level == "image" else "uid")
 
 
-def _digest(columns: tuple[str, ...]) -> Any:
-    """64 bits that stand for the inputs; they only have to tell one version of a row's own inputs from another."""
+def _digest(columns: tuple[str, ...], level: str) -> Any:
+    """64 bits that stand for the inputs; they only have to tell one version of a row's own inputs from another.
+
+    A picture that was not there and is now is another version: what was null for want of it is computed then.
+    """
     from pyspark.sql import functions as F
 
-    return F.xxhash64(*columns) if columns else F.lit(0).cast("long")
+    digest = F.xxhash64(*columns) if columns else F.lit(0).cast("long")
+    return digest if level == "text" else F.when(F.col("image").isNull(), F.bitwise_not(digest)).otherwise(digest)
 
 
 def _finish(joined: Any, columns: list[str], nodes: dict[str, Node]) -> Any:

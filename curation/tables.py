@@ -106,8 +106,8 @@ def in_tasks(frame: Any, write: Callable[[Iterator[pa.RecordBatch]], Iterator[di
     return [json.loads(row.record) for row in frame.mapInArrow(task, "record string").collect()]
 
 
-def write_spark(frame: Any, folder: str, schema: pa.Schema, rows: int) -> list[dict]:
-    """Write a DataFrame that has `uid` as parts by uid prefix, each sorted by uid; the records of the parts, by name.
+def write_spark(frame: Any, folder: str, schema: pa.Schema, rows: int, key: str = "uid") -> list[dict]:
+    """Write a DataFrame as parts by prefix of `key` (32 hex), each sorted by it; the records of the parts, by name.
 
     `rows` (as expected) decides the number of parts. An empty frame makes one empty part, so that the table still has
     its schema.
@@ -115,14 +115,14 @@ def write_spark(frame: Any, folder: str, schema: pa.Schema, rows: int) -> list[d
     from pyspark.sql import functions as F
 
     digits = prefix_digits(rows)
-    number = F.conv(F.substring("uid", 1, digits), 16, 10).cast("int") if digits else F.lit(0)
+    number = F.conv(F.substring(key, 1, digits), 16, 10).cast("int") if digits else F.lit(0)
     laid = frame.select(*schema.names, number.alias("_part")).repartitionById(16**digits, "_part")
 
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[dict]:
         for prefix, run in grouped(batches, "_part"):
             yield write_part(folder, f"{prefix:0{digits}x}" if digits else "all", run, schema).record()
 
-    records = in_tasks(laid.sortWithinPartitions("_part", "uid"), write)
+    records = in_tasks(laid.sortWithinPartitions("_part", key), write)
     return sorted(records, key=lambda r: r["name"]) or [write_part(folder, "all", [], schema).record()]
 
 

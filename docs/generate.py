@@ -65,7 +65,8 @@ def commands() -> Iterator[str]:
 def tables() -> Iterator[str]:
     """The page of tables."""
     yield f"# Tables\n\n{inspect.getdoc(schema)}\n"
-    for table in (schema.PAIRS, schema.REJECTS, schema.VERDICT, schema.SUBSET, schema.SAMPLES, schema.SHARDS):
+    pool = (schema.PAIRS, schema.REJECTS, schema.DOWNLOADS)
+    for table in (*pool, schema.VERDICT, schema.SUBSET, schema.SAMPLES, schema.SHARDS):
         yield f"## {table.name}\n\n{_columns(table.columns)}"
 
 

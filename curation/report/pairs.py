@@ -124,6 +124,9 @@ class Pairs:
             return None
         inputs = [self.column(c, before) for c in sorted(roots - set(IMAGE_INPUTS))]
         wanted = digests(inputs, len(self)) if roots else None
+        images = self.column("image", before) if roots & set(IMAGE_INPUTS) else pa.nulls(0)
+        if wanted is not None and pa.types.is_struct(images.type):  # as the store tells a picture that was not there
+            wanted = pc.if_else(pc.is_null(images), pc.bit_wise_not(wanted), wanted)
         if wanted is None:  # an unknown signal, or inputs whose digest only Spark can tell: any row of the id
             places = pc.index_in(ids, whole(found["id"]))
         else:

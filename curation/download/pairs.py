@@ -1,0 +1,35 @@
+"""Between pairs and images: which images the pairs lack, and what became of them, joined back."""
+
+from typing import Any
+
+
+def images(pairs: Any) -> Any:
+    """image_id, url and opt_out, one row for each image that has a URL and that no pair has a pointer to.
+
+    `opt_out` holds the terms of all pages on which the image was found, as ingest left them in extra["opt_out"]: one
+    page that forbids the use is enough. `pairs` has image_id, url, image and extra.
+    """
+    from pyspark.sql import functions as F
+
+    terms = F.concat_ws(",", F.array_sort(F.collect_set(F.col("extra").getItem("opt_out"))))
+    found = pairs.groupBy("image_id").agg(
+        F.min("url").alias("url"), terms.alias("opt_out"), F.max(F.col("image").isNotNull()).alias("_there")
+    )
+    return found.where("url IS NOT NULL AND NOT _there").select("image_id", "url", "opt_out")
+
+
+def with_images(pairs: Any, downloads: Any) -> Any:
+    """The pairs, `image` filled in from the table `downloads`, and `_status` and `_detail` of what was fetched."""
+    from pyspark.sql import functions as F
+
+    fetched = downloads.select("image_id", F.col("image").alias("_fetched"), F.col("status").alias("_status"), "detail")
+    joined = pairs.join(fetched, "image_id", "left")
+    there = joined.withColumn("image", F.coalesce("image", "_fetched")).withColumnRenamed("detail", "_detail")
+    return there.drop("_fetched")
+
+
+def reason(found: Any) -> Any:
+    """Why a pair of `with_images` has no image: the status of its download, or no_url; null where it has one."""
+    from pyspark.sql import functions as F
+
+    return F.when(F.col("image").isNull(), F.coalesce("_status", F.lit("no_url")))
