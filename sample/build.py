@@ -4,6 +4,7 @@
 
     gimp-help         inputs/gimp-help.warc.gz        the GIMP manual as a web archive: pages with alt texts, pictures
     debian-handbook   inputs/debian-handbook.warc.gz  the Debian handbook in 26 languages, likewise
+    papers            inputs/papers/      figures of the handbook as JATS articles (English) and a LaTeX paper (French)
     stamps            inputs/stamps.tsv, stamps/      Tux Paint's stamps, a row per picture and language
     openclipart       inputs/openclipart.tsv, openclipart/   clip art with titles
 
@@ -15,15 +16,17 @@ import json
 import sys
 from pathlib import Path
 
+import papers
 import tables
 import warcs
 
 NEEDS = {
     **{name: [manual.package] for name, manual in warcs.MANUALS.items()},
+    "papers": ["debian-handbook"],
     "stamps": ["tuxpaint-stamps-default"],
     "openclipart": ["openclipart-png", "openclipart-svg", "wordnet-base"],
 }
-DEFAULT = ["gimp-help", "debian-handbook", "stamps"]
+DEFAULT = ["gimp-help", "debian-handbook", "papers", "stamps"]
 
 
 def build(name: str, work: Path, stamp_captions: int | None, handbook_languages: list[str] | None) -> dict[str, int]:
@@ -31,6 +34,9 @@ def build(name: str, work: Path, stamp_captions: int | None, handbook_languages:
     packages, inputs = work / "packages", work / "inputs"
     if name == "stamps":
         return tables.write_stamps(packages, inputs / "stamps.tsv", stamp_captions)
+    if name == "papers":
+        manual = warcs.MANUALS["debian-handbook"]
+        return papers.write(packages / manual.package / manual.folder, inputs / "papers")
     if name == "openclipart":
         return tables.write_openclipart(packages, inputs / "openclipart.tsv")
     manual = warcs.MANUALS[name]

@@ -26,6 +26,9 @@ HANDBOOK_LANGUAGES = ["en-US", "de-DE", "fr-FR", "ja-JP"]  # of 26: enough for t
 FOR_A_SMALL_POOL = ["balance_entries.t=20", "write_shards.samples_per_shard=200"]
 
 
+PAPERS = Path(__file__).resolve().parents[2] / "shared" / "data"  # further, real papers, where somebody put some
+
+
 def say(text: str) -> None:
     """A line for the person who watches."""
     print(f"== {text}", file=sys.stderr, flush=True)
@@ -50,9 +53,11 @@ def make_inputs(work: Path, debs: Path | None, stamp_captions: int) -> Path:
 def curate(inputs: Path, work: Path) -> dict:
     """Ingest, run the recipe, verify, train; what came of each."""
     pool, release, trained = (str(work / name) for name in ("pool", "release", "run"))
-    say("ingesting web archives and a table")
+    say("ingesting web archives, papers and a table")
     archives = [str(inputs / "gimp-help.warc.gz"), str(inputs / "debian-handbook.warc.gz")]
     summary = {"crawl": ingest(archives, out=pool, name="manuals")}
+    real = [str(PAPERS / kind) for kind in ("jats", "latex") if (PAPERS / kind).is_dir()]
+    summary["papers"] = ingest([str(inputs / "papers"), *real], out=pool, name="papers")
     summary["table"] = ingest([str(inputs / "stamps.tsv")], out=pool, name="stamps")
     say("running the recipe full")
     summary["run"] = run("full", pool, release, set=FOR_A_SMALL_POOL)
