@@ -15,20 +15,17 @@ last line on stdout is one JSON object.
 import argparse
 import io
 import json
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 from corpora.crawl import DATA, joined_wats, laid_out_wat, pages_warc
 from fastwarc import ArchiveIterator
 from fastwarc.warc import WarcRecordType
-from match import HERE, measured, say
+from paired import in_turn, machine, peer_packages, say, thread_seconds
 from selectolax.lexbor import LexborHTMLParser
 
 from curation.errors import BadItemError
@@ -48,16 +45,8 @@ TARGETS = {"wat": 2.5, "html": 1.5}
 
 
 def peer_parser() -> Callable:
-    """cc2dataset's parser of a WAT, from an environment of its own made on first use.
-
-    What it needs besides itself and its JSON parser (Spark, pandas, FastWARC, fsspec) is this environment's.
-    """
-    site = HERE / ".venvs" / "crawl"
-    if not (site / "cc2dataset").is_dir():
-        say(f"installing {' '.join(PEER)} into {site}")
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--progress-bar", "off"]
-        subprocess.run([*pip, "--target", site, *PEER], check=True, stdout=sys.stderr)
-    sys.path.append(str(site))
+    """cc2dataset's parser of a WAT; of what it needs Spark, pandas and fsspec are this environment's."""
+    peer_packages("crawl", *PEER, dependencies=False)
     from cc2dataset.main import extract_documents_from_wat
     from loguru import logger
 
@@ -143,9 +132,10 @@ def _pages(path: Path):
 def compared(path: Path, sides: dict[str, Callable], rounds: int, types: WarcRecordType) -> dict:
     """Rates in MB/s of the sides and of the limit on one file, and ratios of `ours` to the others."""
     size = limit(path, types)
-    seconds = measured(
+    seconds = in_turn(
         {**{name: lambda side=side: side(path) for name, side in sides.items()}, "limit": lambda: limit(path, types)},
         rounds,
+        thread_seconds,
     )
     rates = {name: round(size / 1e6 / statistics.median(values), 1) for name, values in seconds.items()}
     by_round = [peer / mine for mine, peer in zip(seconds["ours"], seconds["peer"], strict=True)]
@@ -182,7 +172,6 @@ def benchmark(folder: Path, rounds: int) -> dict:
     sides = {"ours": our_html, "peer": full_html, "bare": bare_html}
     results["html"] = compared(folder / "html", sides, rounds, WarcRecordType.response)
     rates, mb = results["laid_out"]["mb_per_s"], results["laid_out"]["mb"]
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("FastWARC", "selectolax", "msgspec", "numba"))
     return {
         "name": "crawl",
         "ratio": results["laid_out"]["ratio"],
@@ -197,7 +186,7 @@ def benchmark(folder: Path, rounds: int) -> dict:
         "html": results["html"],
         "targets": TARGETS,
         "core_hours": {side: cost(pages, mb, rates[side]) for side in ("ours", "peer")},
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, {versions}, {PEER[0]}",
+        "machine": f"{machine('FastWARC', 'selectolax', 'msgspec', 'numba')}, {PEER[0]}",
         "rounds": rounds,
     }
 

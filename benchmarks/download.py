@@ -17,7 +17,6 @@ import argparse
 import ctypes
 import json
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -34,6 +33,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import simplejpeg
 from corpora import photographs
+from paired import machine, say
 
 from curation.parts import write_part
 from curation.pool import Pool
@@ -46,11 +46,6 @@ HOSTS = 20
 CORES = os.cpu_count() or 1
 THREADS = 32  # of the peer, per process: as in its authors' benchmark; its default of 256 is slower on few cores
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): orphans become ours, so that their CPU time is counted
-
-
-def say(text: str) -> None:
-    """A line for the person who watches."""
-    print(f"== {text}", file=sys.stderr, flush=True)
 
 
 def peer_command() -> Path:
@@ -194,7 +189,7 @@ def benchmark(pictures: int, rounds: int, latency: float) -> dict[str, Any]:
         "input": f"{pictures} requests, {photographs.PHOTOS} photographs, {HOSTS} hosts, {latency * 1e3:g} ms latency",
         "rounds": rounds,
         "equal": equal,
-        "machine": f"{platform.processor() or platform.machine()}, {CORES} cores, Python {platform.python_version()}",
+        "machine": machine(),
         "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
         "without_startup": steady | {"ratio": round(steady["ours"] / steady["peer"], 2)},
         "per_cpu_second": per_cpu | {"ratio": round(per_cpu["ours"] / per_cpu["peer"], 2)},

@@ -10,22 +10,16 @@ strings and lists too. The last line on stdout is one JSON object.
 """
 
 import argparse
-import gc
-import importlib.metadata
 import json
 import pickle
-import platform
 import random
 import statistics
-import subprocess
-import sys
-import sysconfig
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from paired import in_turn, machine, peer_packages, say, thread_seconds
 
 from curation.entries import load_entries
 from curation.methods import Matcher
@@ -40,26 +34,6 @@ SEED = 7  # any number: it only has to stay the same
 GENERATED = 10_000  # captions, where there is no table
 DECILES = (1, 3, 5, 6, 7, 8, 9, 10, 12, 16, 39)  # words a caption in that table, at 0, 10, .. 90 and 99 percent
 MARK_RATE = 0.07  # share of the words in that table that hold a mark
-
-
-def say(text: str) -> None:
-    """A line for the person who watches."""
-    print(f"== {text}", file=sys.stderr, flush=True)
-
-
-def peer_packages(name: str, requirement: str) -> Path:
-    """The site-packages of benchmarks/.venvs/NAME, made on first use, holding `requirement` ("package==version").
-
-    The environment has no pip of its own: this interpreter's installs into it, so it holds the peer and nothing else.
-    """
-    root = HERE / ".venvs" / name
-    site = Path(sysconfig.get_path("platlib", "venv", {"base": str(root), "platbase": str(root)}))
-    if not (site / f"{requirement.replace('==', '-')}.dist-info" / "RECORD").exists():  # pip writes it last
-        say(f"installing {requirement} into {root}")
-        subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", root], check=True, stdout=sys.stderr)
-        pip = [sys.executable, "-m", "pip", "--python", str(root), "install", "--quiet", "--progress-bar", "off"]
-        subprocess.run([*pip, requirement], check=True, stdout=sys.stderr)
-    return site
 
 
 def made_entries(wanted: int) -> list[str]:
@@ -103,9 +77,7 @@ def spaced(caption: str) -> str:
 
 def built_automaton(entries: list[str]) -> Callable:
     """The peer's search: an automaton of the entries with a space on either side; captions in, lists of ids out."""
-    site = str(peer_packages("match", f"pyahocorasick=={PEER}"))
-    if site not in sys.path:
-        sys.path.append(site)
+    peer_packages("match", f"pyahocorasick=={PEER}")
     import ahocorasick
 
     automaton = ahocorasick.Automaton()
@@ -130,36 +102,6 @@ def differences(ours: list[list[int]], peers: list[list[int]], captions: list[st
     ]
 
 
-def cpu_seconds(work: Callable) -> float:
-    """Thread CPU seconds of one call, without the collector, which would charge one side for the other's objects."""
-    gc.collect()
-    gc.disable()
-    start = time.thread_time()
-    work()
-    seconds = time.thread_time() - start
-    gc.enable()
-    return seconds
-
-
-def measured(sides: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """CPU seconds per side and round; the sides take turns, and every second round in the opposite order."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(rounds):
-        for name in list(sides)[:: -1 if number % 2 else 1]:
-            seconds[name].append(cpu_seconds(sides[name]))
-    return seconds
-
-
-def machine() -> str:
-    """Processor, cores and versions that the figures depend on."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.machine())
-    cores = sum(line.startswith("processor") for line in lines) or "?"
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numba", "pyarrow"))
-    return f"{model}, {cores} cores, Python {platform.python_version()}, {versions}, pyahocorasick {PEER}"
-
-
 def benchmark(path: Path, count: int, rounds: int) -> dict:
     """The whole measurement: build both, compare their ids, time them in turn."""
     entries = made_entries(count)
@@ -168,7 +110,7 @@ def benchmark(path: Path, count: int, rounds: int) -> dict:
     Matcher(["a b"]).match(array[:1])  # compile, or load what is compiled: not part of a build
     built_automaton(["a"])  # install, likewise
     say(f"building from {len(entries)} entries")
-    builds = measured({"ours": lambda: Matcher(listed), "peer": lambda: built_automaton(entries)}, 3)
+    builds = in_turn({"ours": lambda: Matcher(listed), "peer": lambda: built_automaton(entries)}, 3, thread_seconds)
     matcher, search = Matcher(listed), built_automaton(entries)
     say(f"comparing on {len(captions)} captions")
     found = matcher.match(array).to_pylist()
@@ -179,7 +121,7 @@ def benchmark(path: Path, count: int, rounds: int) -> dict:
         "from_lists": lambda: matcher.match(pa.array(captions, pa.string())).to_pylist(),
     }
     say(f"{rounds} rounds")
-    seconds = measured(sides, rounds)
+    seconds = in_turn(sides, rounds, thread_seconds)
     rates = {name: len(captions) / statistics.median(values) for name, values in seconds.items()}
     ratios = [peer / ours for ours, peer in zip(seconds["ours"], seconds["peer"], strict=True)]
     matches = sum(map(len, found)) / len(captions)
@@ -192,7 +134,7 @@ def benchmark(path: Path, count: int, rounds: int) -> dict:
         "input": f"{len(captions)} {source}, {matches:.1f} matches each; {len(entries)} entries, WordNet's and made",
         "rounds": rounds,
         "equal": unequal or True,
-        "machine": machine(),
+        "machine": f"{machine('numba', 'pyarrow')}, pyahocorasick {PEER}",
         "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
         "from_lists": round(rates["from_lists"]),
         "build_seconds": {name: round(statistics.median(values), 3) for name, values in builds.items()},

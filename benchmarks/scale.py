@@ -18,10 +18,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from paired import machine, say
 from scaling import captions, pictures
 from scaling.charts import draw
 from scaling.measuring import Series, code, cpu_seconds, measure, measure_session, median_phases
-from scaling.tables import checks, machine, markdown
+from scaling.tables import VERSIONS, checks, markdown
 
 from curation.recipe import recipe_text
 
@@ -32,11 +33,6 @@ ROUNDS = 3  # of a bare session, of START pairs and of small sizes, where noise 
 SMALL = {"text": 10**5, "full": 10**4}  # up to these sizes
 # Shares of the pairs that `full`'s t = 200 is of 10^5 captions and of 10^4 pictures.
 T_CAPTIONS, T_PICTURES = 200 / 10**5, 200 / 10**4
-
-
-def say(text: str) -> None:
-    """A line for the person who watches."""
-    print(f"== {text}", file=sys.stderr, flush=True)
 
 
 def text_recipe(work: Path) -> str:
@@ -88,7 +84,7 @@ def benchmark(work: Path, sizes: dict[str, list[int]]) -> dict[str, Any]:
     (work / "scale.md").write_text(markdown(results, start, found))
     draw(results, start, work / "scale.png")
     say(f"{work / 'scale.md'}, {work / 'scale.png'}")
-    return {"name": "scale", "checks": found, "start": start, "machine": machine(), "code": code()[:12]}
+    return {"name": "scale", "checks": found, "start": start, "machine": machine(*VERSIONS), "code": code()[:12]}
 
 
 def _sizes(text: str) -> list[int]:

@@ -14,9 +14,7 @@ import gc
 import hashlib
 import io
 import json
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from paired import in_turn, machine, say
 from PIL import Image
 
 from curation import tables
@@ -38,11 +37,6 @@ PICTURES = 200  # different pictures; samples take them in turn
 SIDES = (320, 240)  # pixels; with the noise below a JPEG has about 25 kB, the mean of img2dataset's 256-pixel sets
 NOISE = 22  # grey levels either way
 READ_BYTES = 1 << 20
-
-
-def say(text: str) -> None:
-    """A line for the person who watches."""
-    print(f"== {text}", file=sys.stderr, flush=True)
 
 
 def draw_pictures(path: Path) -> list[tuple[int, int]]:
@@ -137,25 +131,12 @@ def differences(out: Path, parts: list[dict]) -> list[str]:
     return wrong
 
 
-def measured(sides: dict[str, Callable], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """(CPU seconds of all threads, seconds) per side and round; every second round in the opposite order."""
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
-    for number in range(rounds):
-        for name in list(sides)[:: -1 if number % 2 else 1]:
-            gc.collect()
-            clock, cpu = time.perf_counter(), time.process_time()
-            sides[name]()
-            seconds[name].append((time.process_time() - cpu, time.perf_counter() - clock))
-    return seconds
-
-
-def machine() -> str:
-    """Processor, cores and versions that the figures depend on."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.machine())
-    cores = sum(line.startswith("processor") for line in lines) or "?"
-    return f"{model}, {cores} cores, Python {platform.python_version()}, pyarrow {pa.__version__}"
+def seconds_of(work: Callable) -> tuple[float, float]:
+    """(CPU seconds of all threads, seconds) of one call."""
+    gc.collect()
+    clock, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.process_time() - cpu, time.perf_counter() - clock
 
 
 def benchmark(out: Path, samples: int, shards: int, rounds: int) -> dict:
@@ -168,7 +149,7 @@ def benchmark(out: Path, samples: int, shards: int, rounds: int) -> dict:
     unequal = differences(out, parts)
     say(f"{rounds} rounds over {total / 1e6:.0f} MB")
     sides = {"ours": lambda: verify(str(out)), "peer": lambda: altered(out, parts), "read": lambda: read(out, parts)}
-    seconds = measured(sides, rounds)
+    seconds = in_turn(sides, rounds, seconds_of)
     rates = {name: total / 1e6 / statistics.median(cpu for cpu, _ in values) for name, values in seconds.items()}
     walls = {name: total / 1e6 / statistics.median(wall for _, wall in values) for name, values in seconds.items()}
     ratios = [peer[0] / ours[0] for ours, peer in zip(seconds["ours"], seconds["peer"], strict=True)]
@@ -181,7 +162,7 @@ def benchmark(out: Path, samples: int, shards: int, rounds: int) -> dict:
         "input": f"{samples} samples in {shards} shards, {total / 1e6:.0f} MB, {total / samples / 1e3:.1f} kB a sample",
         "rounds": rounds,
         "equal": unequal or True,
-        "machine": machine(),
+        "machine": machine("pyarrow"),
         "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
         "read": round(rates["read"]),
         "wall": {name: round(rate) for name, rate in walls.items()},

@@ -1,16 +1,15 @@
 """The result as Markdown, and the checks: does memory grow, does the cost of a pair?"""
 
 import itertools
-import os
-import platform
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
+
+from paired import machine
 
 MEMORY_RATIO = 1.15  # a larger pool's peak over a smaller one's: what allocators and sampling leave
 COST_RATIO = 1.1  # a larger pool's CPU seconds a pair over a smaller one's
 # Spark's default for what a JVM takes beside its heap (spark.driver.memoryOverheadFactor, memoryOverhead).
 OVERHEAD_SHARE, OVERHEAD_MB = 0.1, 384 * 1.048576
+VERSIONS = ("pyspark", "pyarrow", "numba")  # of what the figures depend on most
 RECIPES = {"text": "text part of `full`", "full": "`full`"}
 
 
@@ -66,7 +65,7 @@ def _slopes(name: str, what: str, three: tuple[dict, ...]) -> dict[str, Any]:
 
 def markdown(results: dict[str, list[dict]], start: dict[str, Any], found: list[dict]) -> str:
     """The whole page."""
-    parts = ["# Memory and cost at growing sizes", machine(), "## Fixed cost", _fixed(start)]
+    parts = ["# Memory and cost at growing sizes", machine(*VERSIONS), "## Fixed cost", _fixed(start)]
     for name, sizes in results.items():
         parts += [f"## {RECIPES[name].capitalize()}", _memory(sizes), _costs(sizes, start)]
         parts += [_stages(sizes[-1]), _disk(sizes)]
@@ -84,15 +83,6 @@ def _shown(value: Any) -> str:
     if not isinstance(value, float):
         return f"{value:,}" if isinstance(value, int) else str(value)
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
-
-
-def machine() -> str:
-    """What the figures depend on beside the code."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.machine())
-    versions = ", ".join(f"{name} {version(name)}" for name in ("pyspark", "pyarrow", "numba"))
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
 
 
 def _fixed(start: dict[str, Any]) -> str:
