@@ -22,7 +22,6 @@ from curation.errors import BrokenTableError, LockedOutputError, OutputError
 
 TAIL_BYTES = 1 << 16  # the end of a file, where Parquet keeps its schema and the places of its columns
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-TEMPORARY = re.compile(r"\.(?P<host>[^/]+)-(?P<pid>\d+)-[0-9a-f]{32}\.tmp$")
 
 
 def join(folder: str, *names: str) -> str:
@@ -91,7 +90,8 @@ def committing(uri: str) -> Iterator[_Hashing]:
             yield _Hashing(file)
         return
     folder = os.path.dirname(path) or "."
-    temporary = f"{path}.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.tmp"
+    writer = f"{socket.gethostname()}-{os.getpid()}-{_started(os.getpid())}"
+    temporary = f"{path}.{writer}-{uuid.uuid4().hex}.tmp"
     try:
         os.makedirs(folder, exist_ok=True)
         with open(temporary, "wb") as file:
@@ -123,20 +123,25 @@ def sweep(folder: str) -> None:
     path = local_path(folder)
     if path is None or not os.path.isdir(path):
         return
+    ours = re.compile(rf"\.{re.escape(socket.gethostname())}-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]{{32}}\.tmp$")
     for name in os.listdir(path):
-        found = TEMPORARY.search(name)
-        if found and found["host"] == socket.gethostname() and not _alive(found["pid"]):
+        found = ours.search(name)
+        if found and _started(found["pid"]) != int(found["started"]):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(path, name))
 
 
-def _alive(pid: str) -> bool:
+def _started(pid: int | str) -> int:
+    """When a process started, in clock ticks since boot; 0 where there is none that lives.
+
+    Numbers are used again, for threads too, whose entries /proc has without listing them: the start tells them apart.
+    """
     try:
         with open(f"/proc/{pid}/stat") as file:
-            state = file.read().rpartition(")")[2].split()[0]
+            fields = file.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"  # dead, but nobody has asked how it ended
+        return 0
+    return 0 if fields[0] in "ZX" else int(fields[19])  # dead, but nobody has asked how it ended
 
 
 @contextlib.contextmanager

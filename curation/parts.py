@@ -103,9 +103,12 @@ def _whole(folder: str, part: Part) -> Part:
     return part
 
 
-def part_uris(folder: str, parts: Iterable[dict[str, Any]]) -> list[str]:
-    """URIs of the listed parts; BrokenTableError if one is missing, of another size, or does not end as committed."""
-    return [uri for uri, _ in _checked(folder, parts)]
+def part_uris(folder: str, parts: Iterable[dict[str, Any]], made_by: str | None = None) -> list[str]:
+    """URIs of the listed parts; BrokenTableError if one is missing, of another size, or does not end as committed.
+
+    `made_by` is the stage table whose folder has to go for the parts to be made again, where that is not their own.
+    """
+    return [uri for uri, _ in _checked(folder, parts, made_by)]
 
 
 def common_schema(folder: str, parts: Iterable[dict[str, Any]]) -> tuple[list[str], pa.Schema]:
@@ -135,16 +138,16 @@ def _schema(uri: str, tail: bytes) -> pa.Schema:
         return pq.read_schema(file).remove_metadata()
 
 
-def _checked(folder: str, parts: Iterable[dict[str, Any]]) -> list[tuple[str, bytes]]:
+def _checked(folder: str, parts: Iterable[dict[str, Any]], made_by: str | None = None) -> list[tuple[str, bytes]]:
     """URI and last bytes of each part, after they were checked."""
     parts = list(parts)
     uris = [join(folder, part["name"]) for part in parts]
     remote = [uri for uri in uris if local_path(uri) is None]
     with ThreadPoolExecutor(32 if remote else 1) as threads:  # an object store answers in tens of milliseconds
-        return list(zip(uris, threads.map(_check_part, uris, parts)))
+        return list(zip(uris, threads.map(_check_part, uris, parts, [made_by] * len(uris))))
 
 
-def _check_part(uri: str, part: dict[str, Any]) -> bytes:
+def _check_part(uri: str, part: dict[str, Any], made_by: str | None) -> bytes:
     try:
         with fsspec.open(uri, "rb") as file:
             size = file.seek(0, 2)
@@ -156,7 +159,7 @@ def _check_part(uri: str, part: dict[str, Any]) -> bytes:
         if size == part["bytes"] and ("tail" not in part or hashlib.sha256(tail).hexdigest() == part["tail"]):
             return tail
         found = f"{size} bytes" if size != part["bytes"] else "another end than was committed"
-    raise BrokenTableError(f"{uri}: wanted {part['bytes']} bytes as committed, found {found}; {remedy(uri)}")
+    raise BrokenTableError(f"{uri}: wanted {part['bytes']} bytes as committed, found {found}; {remedy(uri, made_by)}")
 
 
 def read_part(uri: str, columns: list[str] | None, filters: list | None) -> pa.Table:

@@ -45,7 +45,7 @@ def write_record(uri: str, record: dict[str, Any]) -> None:
         file.write(record_text(sealed(record)))
 
 
-def read_record(uri: str) -> dict[str, Any] | None:
+def read_record(uri: str, made_by: str | None = None) -> dict[str, Any] | None:
     """The record in a file, or None where there is no file; BrokenTableError where it is not as committed."""
     try:
         with fsspec.open(uri, "rb") as file:
@@ -54,11 +54,12 @@ def read_record(uri: str) -> dict[str, Any] | None:
         return None
     fault = seal_fault(text)
     if fault:
-        raise BrokenTableError(f"{uri}: {fault}; {remedy(uri)}")
+        raise BrokenTableError(f"{uri}: {fault}; {remedy(uri, made_by)}")
     return json.loads(text)
 
 
-def remedy(uri: str) -> str:
+def remedy(uri: str, made_by: str | None = None) -> str:
     """What to do about a file that is not as committed: the store is computed again, a pool or a release is not."""
-    folder = MADE_AGAIN.match(uri)
-    return f"delete {folder[0]} to have it made again" if folder else "restore the file"
+    found = MADE_AGAIN.match(uri)
+    folder = made_by or (found and found[0])
+    return f"delete {folder} to have it made again" if folder else "restore the file"

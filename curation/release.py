@@ -15,12 +15,12 @@ from typing import Any
 import fsspec
 
 from curation import __version__, tables
-from curation.errors import LostRowsError, StaleOutputError
+from curation.errors import BrokenTableError, LostRowsError, StaleOutputError
 from curation.files import absolute, committing, join, local_path, locked, remove_folder, sweep
 from curation.parts import part_uris, write_part
 from curation.pool import Pool
 from curation.recipe import Recipe, plain
-from curation.records import read_record, write_record
+from curation.records import read_record, remedy, write_record
 from curation.rows import Rows, StageTable
 from curation.schema import SCHEMA_VERSION, SHARDS, SUBSET, VERDICT, hex_id
 from curation.shards.manifest import CLAIM
@@ -170,7 +170,14 @@ def _written(out: str, table: StageTable) -> list[dict[str, Any]]:
     if table.done["stage"] != "write_shards":
         return []
     shards = -(-table.done["rows"] // table.done["settings"]["samples_per_shard"])
-    return [read_record(shard_record(out, number)) for number in range(shards)]
+    records = []
+    for uri in (shard_record(out, number) for number in range(shards)):
+        records.append(read_record(uri, made_by=table.folder))
+        if records[-1] is None:
+            mark = join(out, MARK)
+            raise BrokenTableError(f"{mark}: is to be made from {uri}, found no file; {remedy(uri, table.folder)}")
+    part_uris(out, [part for record in records for part in (record["tar"], record["samples"])], table.folder)
+    return records
 
 
 def _write_shard_table(out: str, written: list[dict]) -> list[dict]:

@@ -61,22 +61,8 @@ def read_spark(spark: Any, folder: str, parts: list[dict], wanted: pa.Schema | N
     uris, found = common_schema(folder, parts)
     require_columns(uris[0], found, wanted or found)
     schema = from_arrow_schema(found)
-    if not all(_opens(spark, uri) for uri in uris):
-        listed = spark.createDataFrame([(uri,) for uri in uris], "uri string").repartition(len(uris))
-        return listed.mapInArrow(_read_uris, schema)
     literal = [GLOB.sub(r"\\\g<0>", uri) for uri in uris]
     return spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true").parquet(*literal)
-
-
-def _opens(spark: Any, uri: str) -> bool:
-    """Whether Spark's own reader can open it: the JVM mangles names outside ASCII where its locale is not UTF-8."""
-    return uri.isascii() or spark._jvm.System.getProperty("sun.jnu.encoding") == "UTF-8"
-
-
-def _read_uris(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        for uri in batch.column("uri").to_pylist():
-            yield from read_part(uri, None, None).to_batches()
 
 
 def prefix_digits(rows: int) -> int:

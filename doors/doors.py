@@ -59,12 +59,11 @@ def run_row(bench: Bench, row: Row, number: int) -> Fingerprint:
         if row.door == "cluster":
             nodes = env | {"HOME": NO_HOME}
             master = stack.enter_context(standalone(bench.work / "cluster" / f"{number:02d}", nodes, OTHER_WORKER))
-        cwd = place if row.inside else bench.work
         door = Door(bench, row, place, master, OWN_SETTINGS if row.own else SETTINGS)
         if row.sources or number == 1:
             tables = _sources(bench, row, place)
-            run(door.ingest(tables, pool), cwd=cwd, env=env, log=log)
-        run(door.curate(pool, place / "out", place / "store"), cwd=cwd, env=env, log=log)
+            run(door.ingest(tables, pool), cwd=place, env=env, log=log)
+        run(door.curate(pool, place / "out", place / "store"), cwd=place, env=env, log=log)
     faults = verify(f"file://{place}/out" if row.uri else str(place / "out"))
     if faults:
         raise RowError(f"curate verify: {faults[0]}")

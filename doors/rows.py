@@ -24,14 +24,13 @@ class Row:
     sources: str = ""  # same, shuffled, packed, packed shuffled: ingested anew; else the pool of the first row is read
     folder: str = ""  # name of the folder that holds everything of this row
     uri: bool = False  # pool, output and store are named by file:// URIs
-    inside: bool = True  # started in the folder that holds everything of this row
     own: bool = False  # a model, an entry list and a picture folder of its own, named by relative paths
     like: str = ""  # the row to compare with, where it is not the first
 
     @property
     def relative(self) -> bool:
         """Whether its paths are relative to the folder it is started in."""
-        return self.own or (self.inside and self.door in ("submit", "cluster"))
+        return self.own or self.door in ("submit", "cluster")
 
 
 def rows(locales: Path) -> list[Row]:
@@ -85,15 +84,7 @@ def _paths() -> list[Row]:
         Row("path", f"all in a folder `{STRANGE}`, shuffled", sources="shuffled", folder=STRANGE),
         Row("path, C", "in such a folder, LC_ALL=C", env=C_LOCALE, sources="same", folder=STRANGE),
         Row("path, URIs", "in such a folder, named by file:// URIs", sources="same", folder=STRANGE, uri=True),
-        Row(
-            "path, submit",
-            "on such a folder from another, spark-submit, LC_ALL=C",
-            "submit",
-            C_LOCALE,
-            sources="same",
-            folder=STRANGE,
-            inside=False,
-        ),
+        Row("path, submit", "in such a folder, spark-submit", "submit", sources="same", folder=STRANGE),
         Row("path, cluster", "in such a folder, on the cluster", "cluster", sources="same", folder=STRANGE),
     ]
 

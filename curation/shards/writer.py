@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.errors import BadItemError
+from curation.errors import BadItemError, BrokenTableError
 from curation.files import committing, join
 from curation.images import decode, header, read_pointers
-from curation.parts import write_part
+from curation.parts import part_uris, write_part
 from curation.records import read_record, write_record
 from curation.schema import SAMPLES, hex_id
 from curation.shards.tar import Sample, write_shard
@@ -31,12 +31,23 @@ def write_release_shard(out: str, number: int, rows: pa.Table, signals: list[str
     last; an earlier attempt's is used again where it was made of the same rows.
     """
     content = hex_id(str(rows.schema), *rows["uid"].to_pylist(), *rows["caption"].to_pylist())
-    record = read_record(shard_record(out, number))
+    record = _earlier(out, number)
     if record is None or record["content"] != content:
         record = _write(out, number, rows, signals) | {"content": content}
         write_record(shard_record(out, number), record)
     errors = record["errors"]
     return pa.array([errors.get(uid) for uid in rows["uid"].to_pylist()], pa.string())
+
+
+def _earlier(out: str, number: int) -> dict[str, Any] | None:
+    """The record that an earlier attempt left of a shard; None where a file of it is not as the record says."""
+    try:
+        record = read_record(shard_record(out, number))
+        if record is not None:
+            part_uris(out, [record["tar"], record["samples"]])
+    except BrokenTableError:
+        return None
+    return record
 
 
 def _write(out: str, number: int, rows: pa.Table, signals: list[str]) -> dict[str, Any]:

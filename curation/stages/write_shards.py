@@ -10,7 +10,8 @@ from pydantic import Field
 from curation.schema import PAIRS, SAMPLES, VERDICT, Column
 from curation.stage import cached, stage, verdict
 
-BUCKETS = 4096  # counts per bucket of hashes are all that comes to the driver
+BLOCK_SHIFT = 26  # source files are shuffled in blocks of 64 MiB: near pairs stay near, so reads stay sequential
+BUCKETS = 4096  # counts per bucket of blocks are all that comes to the driver
 SHARD = Column("shard", pa.int32(), "number of the shard, from 0 without gaps")
 CARRIED = [c for c in PAIRS.names if c in (*SAMPLES.names, "image")]
 
@@ -19,7 +20,7 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys([*CARRIED, *settings["signals"]]))
 
 
-@stage(output=(*VERDICT.columns, SHARD), pairs=_columns)
+@stage(output=(*VERDICT.columns, SHARD), version=2, pairs=_columns)
 def write_shards(
     pairs: Any,
     *,
@@ -30,8 +31,10 @@ def write_shards(
 ) -> Any:
     """Write OUT/shards and OUT/manifest: SAMPLES_PER_SHARD samples in each tar, SIGNALS as further manifest columns.
 
-    Order: keyed hash of the uid, so that equal pairs give equal bytes, whatever the partitions and however the source
-    files are cut. A picture that cannot be read now is dropped (`unreadable_image`) and takes no place.
+    Order: blocks of the source files by keyed hash, then keyed hash within a shard, so that pictures are read in runs.
+    The rows of a table may come in any order and cut into any files, so there each pair is a block. Equal input gives
+    equal bytes, whatever the partitions. A picture that cannot be read now is dropped (`unreadable_image`) and takes no
+    place.
     """
     from pyspark.sql import functions as F
 
@@ -47,17 +50,21 @@ def _place(pairs: Any, samples_per_shard: int, seed: int) -> tuple[Any, int]:
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    keyed = pairs.withColumn("_order", F.xxhash64(F.lit(seed), "uid"))
-    keyed = cached(keyed.withColumn("_bucket", F.pmod("_order", F.lit(BUCKETS)).cast("int")))
+    # A block is named by what is in it, not by the file's path: a pool that lies elsewhere gives the same tars.
+    place = F.shiftright(F.coalesce("image.offset", F.lit(0)), BLOCK_SHIFT)
+    name = F.min("image_id").over(Window.partitionBy("image.uri", place))
+    name = F.when((F.col("kind") == "table") | F.col("image").isNull(), F.col("uid")).otherwise(name)
+    keyed = pairs.withColumns({"_block": F.xxhash64(F.lit(seed), name), "_order": F.xxhash64(F.lit(seed), "uid")})
+    keyed = cached(keyed.withColumn("_bucket", F.pmod("_block", F.lit(BUCKETS)).cast("int")))
     counts = keyed.groupBy("_bucket").count().toArrow().sort_by("_bucket")
     ends = pc.cumulative_sum(counts["count"])
     starts = pa.table({"_bucket": counts["_bucket"], "_start": pc.subtract(ends, counts["count"])})
     started = keyed.join(F.broadcast(pairs.sparkSession.createDataFrame(starts)), "_bucket")
-    window = Window.partitionBy("_bucket").orderBy("_order", "uid")
+    window = Window.partitionBy("_bucket").orderBy("_block", "_order", "uid")
     number = F.col("_start") + F.row_number().over(window) - 1
     shard = F.floor(number / samples_per_shard).cast("int")
     total = ends[-1].as_py() if len(ends) else 0
-    return started.withColumn("shard", shard).drop("_bucket", "_start"), total
+    return started.withColumn("shard", shard).drop("_block", "_bucket", "_start"), total
 
 
 def _writing(out: str, signals: list[str]) -> Any:

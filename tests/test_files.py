@@ -1,0 +1,33 @@
+"""Temporary files: those of living processes stay, all others of this machine go."""
+
+import os
+import socket
+import threading
+
+from curation.files import committing, sweep
+
+
+def test_only_what_a_living_process_writes_stays(tmp_path):
+    host, random = socket.gethostname(), "0" * 32
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    left = {
+        "a process that is gone": f"a.json.{host}-{2**22 + 7}-123-{random}.tmp",
+        "its number given to another process": f"b.json.{host}-{os.getpid()}-1-{random}.tmp",
+        "its number given to a thread": f"c.json.{host}-{thread.native_id}-1-{random}.tmp",
+    }
+    kept = {"another machine's": f"d.json.elsewhere-1-1-{random}.tmp", "no file of ours": "e.tmp"}
+    for name in (*left.values(), *kept.values()):
+        (tmp_path / name).touch()
+    try:
+        with committing(str(tmp_path / "f.json")) as file:
+            file.write(b"under way")
+            sweep(str(tmp_path))
+            found = set(os.listdir(tmp_path))
+            assert found >= set(kept.values()) and not found & set(left.values())
+            assert len(found) == len(kept) + 1
+    finally:
+        ended.set()
+        thread.join()
+    assert (tmp_path / "f.json").read_bytes() == b"under way"
