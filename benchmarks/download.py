@@ -8,9 +8,9 @@ tars that webdataset reads, a table with status, size and SHA-256, in as many pr
 turns as whole commands, start-up included, on all pictures and on a tenth of them.
 
 `ratio` is that of pictures per second of CPU time of all processes, start-up taken out by the two sizes: other jobs on
-the machine move it least. Beside it: the same with start-up, and wall time with and without it; ours holds a JVM. The peer runs
-without EXIF extraction, which we do not do either; `peer_default` is one run with it. The two outputs are compared: the
-same pictures, of the same size, and how far apart. The last line on stdout is one JSON object.
+the machine move it least. Beside it: the same with start-up, and wall time with and without it; ours holds a JVM. The
+peer runs without EXIF extraction, which we do not do either; `peer_default_...` is one run with it. The two outputs are
+compared: the same pictures, of the same size, and how far apart. The last line on stdout is one JSON object.
 """
 
 import argparse
