@@ -22,6 +22,7 @@ from curation.errors import BadItemError
 from curation.images import threads
 from curation.tables import grouped
 
+DECODERS = 2  # threads of a task at least: the last tasks of a job have cores to themselves
 OPEN_PAGES = 8  # so long may a page wait for a slow host while the ones after it go on
 SPOOLED_BYTES = 4 << 30  # in temporary files; beyond it no page is begun before another one is done
 
@@ -54,7 +55,7 @@ class _Task:
         self.open: dict[asyncio.Task, Page] = {}
 
     async def run(self, found: Iterable[Page]) -> list[dict[str, Any]]:
-        with ThreadPoolExecutor(threads()) as self.decoding, ThreadPoolExecutor(1) as self.writing:
+        with ThreadPoolExecutor(max(DECODERS, threads())) as self.decoding, ThreadPoolExecutor(1) as self.writing:
             async with Transport(self.settings, self.keeper, self.look_up) as self.transport:
                 self.visitor = Visitor(self.transport, self.settings, self.keeper)
                 try:
