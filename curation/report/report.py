@@ -11,7 +11,7 @@ from curation.report.pairs import Pairs
 from curation.shards.manifest import Release
 from curation.shown import bound_text, plain, public, value_text
 
-SAMPLE = 50_000  # pairs whose captions and values are read; an assumption: shares are then good to half a percent
+SAMPLE = 20_000  # pairs whose captions and values are read: shares are then good to half a percent, memory is flat
 REASONS = 20  # bars in the picture of drops; the table has all
 
 
