@@ -111,24 +111,26 @@ def article(page: Page, language: str) -> bytes:
     """A page as a JATS article (NISO Z39.96)."""
     root = etree.Element("article", {f"{{{XML}}}lang": language[:2]}, nsmap={"xlink": XLINK})
     meta = sub(sub(root, "front"), "article-meta")
-    sub(meta, "article-id", f"debian-handbook-{page.name}", **{"pub-id-type": "publisher-id"})
+    sub(meta, "article-id", f"debian-handbook-{page.name}", {"pub-id-type": "publisher-id"})
     sub(sub(meta, "title-group"), "article-title", page.title)
-    license = sub(sub(meta, "permissions"), "license", **{f"{{{XLINK}}}href": LICENSE})
+    license = sub(sub(meta, "permissions"), "license", None, {f"{{{XLINK}}}href": LICENSE})
     sub(license, "license-p", "Creative Commons Attribution-ShareAlike 3.0")
     section = sub(sub(root, "body"), "sec")
     for number, figure in enumerate(page.figures):
         paragraph = sub(section, "p", f"{figure.paragraph} (")
-        sub(paragraph, "xref", figure.label, **{"ref-type": "fig", "rid": f"f{number}"}).tail = ")"
-        shown = sub(section, "fig", id=f"f{number}")
+        sub(paragraph, "xref", figure.label, {"ref-type": "fig", "rid": f"f{number}"}).tail = ")"
+        shown = sub(section, "fig", None, {"id": f"f{number}"})
         sub(shown, "label", figure.label)
         sub(sub(shown, "caption"), "p", figure.caption)
-        sub(shown, "graphic", **{f"{{{XLINK}}}href": figure.image.name})
+        sub(shown, "graphic", None, {f"{{{XLINK}}}href": figure.image.name})
     return etree.tostring(root, encoding="utf-8", xml_declaration=True, pretty_print=False)
 
 
-def sub(parent: etree._Element, tag: str, text: str | None = None, **attributes: str) -> etree._Element:
+def sub(
+    parent: etree._Element, tag: str, text: str | None = None, attributes: dict[str, str] | None = None
+) -> etree._Element:
     """A new child."""
-    child = etree.SubElement(parent, tag, attributes)
+    child = etree.SubElement(parent, tag, attributes or {})
     child.text = text
     return child
 

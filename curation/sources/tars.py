@@ -64,7 +64,7 @@ def read(uri: str, images: ImageSink, *, caption_key: str | None = None) -> Iter
 
 
 def looks(uri: str) -> bool | None:
-    """Whether the first members of a tar include an image; null where the file cannot be read as one.
+    """Whether the first members of a tar include an image; null where it cannot be read as one, or is empty.
 
     Tars of papers have the same suffixes but begin with texts.
     """
@@ -72,6 +72,7 @@ def looks(uri: str) -> bool | None:
         with fsspec.open(uri, "rb") as file:
             packed = packing(file)
             start = unpacking(file, packed).read(LOOK_BYTES) if packed else file
+            number = -1
             for number, member in enumerate(read_members(start)):
                 if _split(member.name)[1] in IMAGES:
                     return True
@@ -79,7 +80,7 @@ def looks(uri: str) -> bool | None:
                     return False
     except (*CUT, BadItemError):
         return None
-    return False
+    return None if number < 0 else False
 
 
 def _items(uri: str, images: ImageSink, caption_keys: tuple[str, ...]) -> Iterator[Found | Reject]:
