@@ -1,11 +1,12 @@
 """Faults on purpose: kill, stop, cut, starve and tamper with real runs, and check what is left (docs/reliability.md).
 
-    python -m faults [--points 200] [--seed 0] [--work DIR] [--only kills,stops,...] [--write]
+    python -m faults [--points 200] [--seed 0] [--work DIR] [--only kills,stops,...] [--part 1/4] [--write]
 
 Each trial runs the recipe `full`, or an ingest, on a small pool of drawn pictures; after the fault the same command is
 run again until it is done, and the output must be that of an undisturbed run, byte for byte. What a group of faults
-gave is kept as DIR/results/GROUP.json, so that a round can be run in pieces with --only; the table of all of them goes
-to stdout, with --write into docs/reliability.md. Exit 1 if a trial failed.
+gave is kept in DIR/results, so that a round can be run in pieces: some groups with --only, of kills and cuts the first
+fourth with --part 1/4. The table of all of them goes to stdout, with --write into docs/reliability.md. Exit 1 if a trial
+failed.
 """
 
 import argparse
@@ -28,14 +29,17 @@ ROOT = Path(__file__).resolve().parents[1]
 GROUPS = ("kills", "stops", "cuts", "disk", "readonly", "rivals", "tampering", "zombies")
 
 
-def trials(setting: Setting, group: str, points: int, seed: int) -> None:
-    """All trials of one group; `points` sets how many there are where the number is free."""
+PARTED = ("kills", "cuts")
+
+
+def trials(setting: Setting, group: str, points: int, seed: int, part: slice) -> None:
+    """The trials of one group; `points` sets how many there are where the number is free, `part` which are done."""
     if group == "kills":
-        kills(setting, points, seed)
+        kills(setting, points, seed, part)
     elif group == "stops":
         stops(setting, max(4, points // 10), seed)
     elif group == "cuts":
-        cuts(setting, points, seed)
+        cuts(setting, points, seed, part)
         own_deaths(setting, max(3, points // 10), seed)
     elif group == "disk":
         full_disks(setting, max(1, min(4, points // 20)), seed)
@@ -57,6 +61,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "work" / "faults")
     parser.add_argument("--package", type=Path, default=ROOT, help="folder that holds the package `curation` to test")
     parser.add_argument("--only", default=",".join(GROUPS), help=f"some of {', '.join(GROUPS)}")
+    parser.add_argument("--part", default="1/1", help="of kills and cuts only every n-th output, from the k-th: K/N")
     parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
     flags = parser.parse_args()
     unknown = set(flags.only.split(",")) - set(GROUPS)
@@ -69,11 +74,13 @@ def main() -> None:
     for group in flags.only.split(","):
         started, findings = time.monotonic(), Findings()
         print(f"== {group}", file=sys.stderr, flush=True)
-        trials(replace(setting, findings=findings), group, flags.points, flags.seed)
-        findings.save(work / "results" / f"{group}.json")
+        first, of = map(int, flags.part.split("/"))
+        parted = of > 1 and group in PARTED
+        trials(replace(setting, findings=findings), group, flags.points, flags.seed, slice(first - 1, None, of))
+        findings.save(work / "results" / (f"{group}-{first}of{of}.json" if parted else f"{group}.json"))
         print(f"== {group}: {(time.monotonic() - started) / 60:.0f} minutes", file=sys.stderr, flush=True)
     found = Findings()
-    for path in sorted((work / "results").glob("*.json"), key=lambda path: GROUPS.index(path.stem)):
+    for path in sorted((work / "results").glob("*.json"), key=lambda path: GROUPS.index(path.stem.partition("-")[0])):
         found.add(path)
     text = f"{flags.points} points, seed {flags.seed}.\n\n{found.markdown()}"
     print(text)

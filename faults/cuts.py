@@ -27,8 +27,10 @@ def cut_points(events: tuple[tuple[str, str, str], ...]) -> list[dict]:
     ]
 
 
-def cuts(setting: Setting, count: int, seed: int) -> None:
-    """A seeded sample of `count` cuts of run and ingest together, all of them where there are no more; in chains."""
+def cuts(setting: Setting, count: int, seed: int, part: slice = slice(None)) -> None:
+    """A seeded sample of `count` cuts of run and ingest together, all of them where there are no more; in chains, of
+    which only `part`.
+    """
     every = {"full": cut_points(setting.reference.events), "ingest": cut_points(setting.reference.pool_events)}
     total = sum(map(len, every.values()))
     draw = random.Random(seed)
@@ -41,7 +43,7 @@ def cuts(setting: Setting, count: int, seed: int) -> None:
         setting.findings.row(f"cut, {where}").note("never reached", 0)
         # Every n-th of them in one chain: its cuts lie apart, and each output is cut all along.
         number = -(-len(here) // CHAIN)
-        todo = [here[first::number] for first in range(number)]
+        todo = [here[first::number] for first in range(number)][part]
         while todo:
             chain = todo.pop(0)
             hit = cut_chain(setting, chain, where)

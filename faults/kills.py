@@ -59,9 +59,9 @@ def chains(wanted: list[Point], order: list[str]) -> list[list[Point]]:
     return found + [ingests[n : n + 3] for n in range(0, len(ingests), 3)]
 
 
-def kills(setting: Setting, count: int, seed: int) -> None:
-    """Kill at `count` points, those of one chain in one output."""
-    todo = chains(points(setting, count, seed), list(setting.reference.windows))
+def kills(setting: Setting, count: int, seed: int, part: slice = slice(None)) -> None:
+    """Kill at `count` points, those of one chain in one output; of the chains only `part`."""
+    todo = chains(points(setting, count, seed), list(setting.reference.windows))[part]
     while todo:
         chain = todo.pop(0)
         missed = kill_chain(setting, chain)
