@@ -1,7 +1,7 @@
 # Everything installs itself: only Python 3.11 or 3.12 with venv is needed. `make` alone prints this help.
 PYTHON  ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV    ?= .venv
-EXTRAS  ?= java,clip,cpu,download,dev
+EXTRAS  ?= java,clip,cpu,download,language,tokenizers,dev
 WORK    ?= work
 POOL    ?= $(WORK)/sample/pool
 OUT     ?= $(WORK)/sample/release
@@ -11,7 +11,7 @@ BIN      = $(VENV)/bin
 CURATE   = $(BIN)/curate
 JOB      = $(BIN)/python jobs
 .DEFAULT_GOAL := help
-.PHONY: help setup sample sample-clip test check faults doors lint docs bench image dist clean ingest download metadata balance score prune embed \
+.PHONY: help setup sample sample-clip worldwide test check faults doors lint docs bench image dist clean ingest download metadata balance score prune embed \
         dedup shards train report verify
 
 help: ## what can be made
@@ -31,6 +31,9 @@ sample-clip: setup ## train the packaged model again and install it into the pac
 
 sample: setup ## the main job on a small real pool: fetch, ingest, curate, verify, train a few steps, report
 	$(BIN)/python sample/sample.py --work $(WORK)/sample
+
+worldwide: setup ## entry lists and the recipe metaclip_worldwide on captions in 78 languages
+	$(BIN)/python sample/worldwide.py --work $(WORK)/sample
 
 test: setup ## all tests
 	$(BIN)/python -m pytest
@@ -70,8 +73,8 @@ ingest: setup ## SOURCES... -> POOL
 download: setup ## the images of the URL pairs of POOL -> the pool IMAGES, e.g. FLAGS='--contact URL'
 	$(CURATE) download $(POOL) --out $(IMAGES) $(FLAGS)
 
-metadata: setup ## rebuild the WordNet entry list: make metadata WORDNET=DIR OUT=DIR
-	$(CURATE) metadata --wordnet $(WORDNET) --out $(OUT) $(FLAGS)
+metadata: setup ## an entry list: make metadata WORDNET=DIR OUT=DIR, or FLAGS='--dump de=FILE --pageviews FILE' (metadata/)
+	$(CURATE) metadata $(if $(WORDNET),--wordnet $(WORDNET)) --out $(OUT) $(FLAGS)
 
 embed: setup ## image and caption embeddings of POOL
 	$(CURATE) score $(POOL) image_embedding caption_embedding $(FLAGS)

@@ -16,7 +16,7 @@ from curation.errors import unknown
 COMMANDS = {
     "ingest": ("curation.ingest", "ingest"),
     "download": ("curation.download.pool", "download"),
-    "metadata": ("curation.entries", "metadata"),
+    "metadata": ("curation.metadata.build", "metadata"),
     "run": ("curation.run", "run"),
     "score": ("curation.score", "score"),
     "why": ("curation.explain", "why"),

@@ -56,13 +56,11 @@ def _write_rows(job: Job, rows: pa.Table, numbers: list[int]) -> Iterator[dict]:
 
 
 def _models(node: Node) -> dict[str, Any]:
-    """The models behind a signal as they run here: weights digest, preprocessing, batch size, device, precision."""
-    if not node.spec.models:
-        return {}
-    from curation.models.clip import load
+    """The models and files behind a signal as they are used here, by setting."""
+    from curation.models.named import describe
 
     settings = dict(node.settings)
-    return {name: load(settings[name]).describe() for name in node.spec.models}
+    return {name: describe(kind, settings[name]) for name, kind in node.spec.models.items()}
 
 
 def signal_schema(value: pa.DataType) -> pa.Schema:

@@ -1,26 +1,21 @@
 """Entry lists: the query strings that captions are matched against ("metadata" in MetaCLIP's words)."""
 
+import contextlib
 import gzip
 import importlib.resources
 import json
-import re
-import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.resources.abc import Traversable
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation.errors import RecipeError, SchemaError, StaleOutputError
-from curation.files import committing, join, read_json, write_json
-from curation.schema import hex_id
+from curation.errors import RecipeError, SchemaError, unknown
 
 PACKAGED = ".txt.gz"
 FORMATS = (".txt", ".txt.gz", ".json", ".parquet")
-PARTS_OF_SPEECH = ("noun", "verb", "adj", "adv")  # WordNet's data files (wndb(5WN))
-NUMBERS = 100  # MetaCLIP adds the numbers 0 to 99 (arXiv:2309.16671, table of metadata sources)
-MARKER = re.compile(r"\((?:a|p|ip)\)$")  # syntactic marker of an adjective (wndb(5WN)), no part of the word
 NOTICE = "WORDNET-LICENSE.txt"  # must go with every copy of the list
 
 
@@ -28,7 +23,8 @@ def load_entries(name_or_path: str = "wordnet30") -> list[str]:
     """The entries of a packaged list or of a file, in its order; an entry's id is its place.
 
     A path ends in .txt or .txt.gz (an entry a line), .json (a list) or .parquet (column `entry`). RecipeError where
-    there is neither list nor file; SchemaError for an empty entry, an entry given twice or another form of file.
+    there is neither list nor file; SchemaError for an empty entry, an entry given twice or another form of file. A file
+    with entries of several languages is read by `load_language`.
 
     >>> len(load_entries())
     86654
@@ -45,27 +41,33 @@ def load_entries(name_or_path: str = "wordnet30") -> list[str]:
 
 
 def _read(path: str) -> list:
+    if path.endswith(".parquet"):
+        return _parquet(path)
     try:
         with fsspec.open(path, "rb") as file:
             data = file.read()
     except FileNotFoundError as error:
         raise RecipeError(f"entries: no file {path}; wanted an entry list") from error
-    if path.endswith(".parquet"):
-        return _parquet(path, data)
     if path.endswith(".json"):
         return _json(path, data)
     return _lines(gzip.decompress(data) if path.endswith(".gz") else data)
 
 
-def _parquet(path: str, data: bytes) -> list:
-    table = pq.read_table(pa.BufferReader(data))
-    if "entry" not in table.column_names:
-        raise SchemaError(f"{path}: no column 'entry'; found {table.column_names}")
-    return table.column("entry").to_pylist()
+def _parquet(path: str) -> list:
+    ids = languages(path)
+    if len(ids) > 1:
+        raise SchemaError(f"{path}: wanted one list, found one per language: {', '.join(map(str, ids))}")
+    with _open_parquet(path) as table:
+        return table.read(["entry"]).column("entry").to_pylist()
 
 
 def _packaged() -> Traversable:
     return importlib.resources.files("curation") / "data"
+
+
+def wordnet_licence() -> str:
+    """The notice of WordNet, which goes with every copy of a list made from it."""
+    return (_packaged() / NOTICE).read_text("utf-8")
 
 
 def _lines(data: bytes) -> list[str]:
@@ -90,58 +92,74 @@ def _checked(entries: list, where: str) -> list[str]:
     return entries
 
 
-def build_wordnet(folder: str) -> pa.Table:
-    """Entries from WordNet's data.noun, .verb, .adj and .adv: columns `source` and `entry`, sorted by both.
+def languages(name_or_path: str) -> dict[str | None, range]:
+    """The languages of an entry list, each with the ids of its entries, in the order of the list.
 
-    The first word of every synset in lower case, cut at the first full stop, underscores as spaces, without the empty
-    ones and single ASCII punctuation; and the numbers 0 to 99. WordNet 3.0 gives the 86,654 of MetaCLIP
-    (arXiv:2309.16671, table of metadata sources). RecipeError where a file is missing.
+    An id is the place of an entry in the whole list. A list without languages (a packaged one, a text or JSON file, a
+    Parquet file without the column `language`) is one for all: its only key is None. Reads the column `language` alone.
+    RecipeError where there is no such list; SchemaError where the rows of a language do not stand together.
     """
-    names = {name for part in PARTS_OF_SPEECH for name in _synset_names(join(folder, f"data.{part}"))}
-    numbers = {str(n) for n in range(NUMBERS)}
-    rows = [("numbers", n) for n in sorted(numbers)] + [("wordnet", n) for n in sorted(names - numbers)]
-    return pa.table({"source": [source for source, _ in rows], "entry": [entry for _, entry in rows]})
+    if not name_or_path.endswith(".parquet"):
+        return {None: range(len(load_entries(name_or_path)))}
+    with _open_parquet(name_or_path) as table:
+        if "language" not in table.schema_arrow.names:
+            return {None: range(table.metadata.num_rows)}
+        found: dict[str | None, range] = {}
+        row = 0
+        for language, rows in _runs(table):
+            before = found.get(language, range(row, row))
+            if language is None or before.stop != row:
+                raise SchemaError(f"{name_or_path}: row {row} is {language}; wanted rows sorted by language")
+            found[language] = range(before.start, row + rows)
+            row += rows
+    return found
 
 
-def _synset_names(path: str) -> Iterable[str]:
+def load_language(name_or_path: str, language: str) -> tuple[int, list[str]]:
+    """The id of a language's first entry, and its entries in order; the entries of no other language are read.
+
+    A list without languages is one for all: 0 and all its entries. RecipeError where the list has no such language.
+    """
+    ids = languages(name_or_path)
+    if None in ids:
+        return 0, load_entries(name_or_path)
+    if language not in ids:
+        raise unknown("language", [language], map(str, ids), name_or_path)
+    wanted = ids[language]
+    columns, row = [], 0
+    with _open_parquet(name_or_path) as table:
+        for group in range(table.num_row_groups):
+            rows = range(row, row + table.metadata.row_group(group).num_rows)
+            row = rows.stop
+            start, stop = max(rows.start, wanted.start), min(rows.stop, wanted.stop)
+            if start < stop:
+                column = table.read_row_group(group, ["entry"]).column("entry")
+                columns += column.slice(start - rows.start, stop - start).to_pylist()
+    return wanted.start, _checked(columns, f"{name_or_path}, language {language}")
+
+
+@contextlib.contextmanager
+def _open_parquet(path: str) -> Iterator[pq.ParquetFile]:
     try:
-        with fsspec.open(path, "rt", encoding="utf-8") as file:
-            lines = file.read().splitlines()
+        with fsspec.open(path, "rb") as file:
+            try:
+                table = pq.ParquetFile(file)
+            except pa.ArrowInvalid as error:
+                raise SchemaError(f"{path}: wanted a Parquet file: {error}") from error
+            if "entry" not in table.schema_arrow.names:
+                raise SchemaError(f"{path}: no column 'entry'; found {table.schema_arrow.names}")
+            yield table
     except FileNotFoundError as error:
-        raise RecipeError(f"metadata: no file {path}; wanted WordNet's data.{{noun,verb,adj,adv}}") from error
-    for line in lines:
-        if line.startswith("  "):  # the licence at the head of each file
-            continue
-        word = line.split(" ", 5)[4].lower()  # offset, file, part of speech, number of words, first word (wndb(5WN))
-        name = MARKER.sub("", word).split(".")[0].replace("_", " ")
-        if name and name not in string.punctuation:
-            yield name
+        raise RecipeError(f"entries: no file {path}; wanted an entry list") from error
 
 
-def metadata(*, wordnet: str, out: str) -> dict:
-    """Build the entry list from WordNet's data files and print its counts.
-
-    WORDNET is the folder with data.noun, data.verb, data.adj and data.adv of WordNet 3.0. OUT gets entries.txt.gz (an
-    entry a line), entries.parquet (source, entry) and metadata.json (counts, licence, key); equal input gives equal
-    bytes. An OUT that holds another list is refused.
-
-        curate metadata --wordnet /usr/share/wordnet --out entries
-    """
-    table = build_wordnet(wordnet)
-    entries = table.column("entry").to_pylist()
-    counted = table.column("source").value_counts().to_pylist()
-    counts = {row["values"]: row["counts"] for row in counted}
-    licence = (_packaged() / NOTICE).read_text("utf-8")
-    record = {"key": hex_id(*entries), "entries": len(entries), "counts": counts, "licence": licence}
-    found = read_json(join(out, "metadata.json"))
-    if found is not None and found.get("key") != record["key"]:
-        raise StaleOutputError(f"{out}: holds entry list {found.get('key')}, this is {record['key']}; name another")
-    with committing(join(out, "entries.txt.gz")) as file:
-        file.write(packed(entries))
-    with committing(join(out, "entries.parquet")) as file:
-        pq.write_table(table, file, compression="zstd")
-    write_json(join(out, "metadata.json"), record)
-    return record
+def _runs(table: pq.ParquetFile) -> Iterator[tuple[str | None, int]]:
+    """Each language as often as its rows begin again, with how many there are."""
+    for group in range(table.num_row_groups):
+        for chunk in table.read_row_group(group, ["language"]).column("language").chunks:
+            encoded = pc.run_end_encode(chunk.cast(pa.string()))
+            ends = encoded.run_ends.to_pylist()
+            yield from zip(encoded.values.to_pylist(), (end - start for start, end in zip([0, *ends], ends)))
 
 
 def packed(entries: Iterable[str]) -> bytes:

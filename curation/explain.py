@@ -127,7 +127,7 @@ def _signals_read(pair: Pairs, step: dict[str, Any]) -> list[str]:
     if step["run"] not in STAGES:
         return []
     spec = STAGES[step["run"]].spec
-    read = spec.columns(next(iter(spec.reads)), step["settings"])
+    read = spec.columns(next(iter(spec.reads)), spec.settings | step["settings"])  # one may be younger than the release
     return [name for name in read if name in pair.release.mark["signals"] and "embedding" not in name]
 
 

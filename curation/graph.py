@@ -88,6 +88,7 @@ class Graph:
             raise RecipeError(f"signal {spec.name} reads itself: {' -> '.join([*path, spec.name])}")
         inputs = tuple(self._input(name, settings, (*path, spec.name)) for name in spec.reads)
         own = {k: settings.get(k, v) for k, v in spec.settings.items()}
+        _check_settings(spec, own)
         raw = frozenset(r for i in inputs for r in (i.raw if isinstance(i, Node) else [i]))
         return Node(function, tuple(sorted(own.items())), inputs, _key(spec, own, inputs), raw)
 
@@ -100,19 +101,29 @@ class Graph:
         raise unknown("input", [name], known, f"signal {path[-1]}")
 
 
-def _key(spec: SignalSpec, settings: dict[str, Any], inputs: Iterable["Node | str"]) -> str:
-    from curation.models.clip_source import digest
+def _check_settings(spec: SignalSpec, settings: dict[str, Any]) -> None:
+    for name, value in settings.items():
+        if value is ...:
+            raise RecipeError(f"signal {spec.name}: setting {name} must be given, in [signals] or [inputs]")
+        if value not in spec.choices.get(name, (value,)):
+            raise unknown(name, [str(value)], spec.choices[name], f"signal {spec.name}")
 
-    weights = {name: digest(settings[name]) for name in spec.models}
+
+def _key(spec: SignalSpec, settings: dict[str, Any], inputs: Iterable["Node | str"]) -> str:
+    from curation.models.named import digest
+
+    models = {name: digest(kind, settings[name]) for name, kind in spec.models.items()}
+    own = {name: value for name, value in settings.items() if (name, value) not in spec.added.items()}
     read = [i.key if isinstance(i, Node) else i for i in inputs]
-    return hex_id("signal", json.dumps([spec.name, spec.version, settings, weights, read], sort_keys=True, default=str))
+    return hex_id("signal", json.dumps([spec.name, spec.version, own, models, read], sort_keys=True, default=str))
 
 
 def placed(node: Node) -> Node:
     """The node for a task, which runs in another folder: model files are named by absolute paths; its key stays."""
-    from curation.models.clip_source import absolute_name
+    from curation.models.named import absolute_name
 
-    settings = tuple((k, absolute_name(v) if k in node.spec.models else v) for k, v in node.settings)
+    kinds = node.spec.models
+    settings = tuple((k, absolute_name(kinds[k], v) if k in kinds else v) for k, v in node.settings)
     inputs = tuple(placed(i) if isinstance(i, Node) else i for i in node.inputs)
     return replace(node, settings=settings, inputs=inputs)
 

@@ -4,9 +4,9 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from curation.bounds import Bound, check_type
 from curation.errors import RecipeError, unknown
@@ -31,6 +31,17 @@ class Step:
         return self.stage.spec
 
 
+class Phase(BaseModel):
+    """One [[phase]] of training, as the recipe's paper has it: on which sets of shards (write_shards.by), how long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    sets: list[str] | None = None
+    epochs: Annotated[float | None, Field(gt=0)] = None
+    lr: Annotated[float | None, Field(gt=0)] = None
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A checked recipe. `text` is what was read, before `--set`."""
@@ -39,6 +50,7 @@ class Recipe:
     text: str
     graph: Graph
     steps: tuple[Step, ...]
+    phases: tuple[Phase, ...] = ()
 
 
 def recipe_names() -> list[str]:
@@ -67,17 +79,25 @@ def load_recipe(name: str, changes: list[str] | None = None) -> Recipe:
         raise RecipeError(f"recipe {name}: not valid TOML: {error}") from error
     for change in changes or []:
         _apply(tree, change, name)
-    allowed = {"signals", "inputs", "stage"}
+    allowed = {"signals", "inputs", "stage", "phase"}
     if set(tree) - allowed:
         raise unknown("table", set(tree) - allowed, allowed, f"recipe {name}")
-    graph = Graph(tree.get("signals", {}))
     inputs = _check_inputs(tree.get("inputs", {}), name)
+    graph = Graph(_signal_files(inputs) | tree.get("signals", {}))
     steps: list[Step] = []
     for table in tree.get("stage", []):
         steps.append(_step(table, steps, graph, inputs, name))
     if not steps:
         raise RecipeError(f"recipe {name}: no [[stage]]")
-    return Recipe(Path(name).stem, text, graph, tuple(steps))
+    phases = tuple(_phase(table, f"recipe {name}, phase {n}") for n, table in enumerate(tree.get("phase", []), 1))
+    return Recipe(Path(name).stem, text, graph, tuple(steps), phases)
+
+
+def _phase(table: dict[str, Any], where: str) -> Phase:
+    try:
+        return Phase(**table)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_shown(error)}") from error
 
 
 def _apply(tree: dict, change: str, recipe: str) -> None:
@@ -106,6 +126,15 @@ def _check_inputs(inputs: dict[str, str], recipe: str) -> dict[str, str]:
         if "://" not in path and not Path(path).exists():
             raise RecipeError(f"recipe {recipe}: [inputs] {name}: no file {path}; use --set inputs.{name}=PATH")
     return inputs
+
+
+def _signal_files(inputs: dict[str, str]) -> dict[str, str]:
+    """Those of the inputs that a signal reads."""
+    from curation.signals import SIGNALS
+
+    specs = [function.spec for function in SIGNALS.values()]
+    files = {name for spec in specs for name, kind in spec.models.items() if kind == "file"}
+    return {name: path for name, path in inputs.items() if name in files}
 
 
 def _step(table: dict, before: list[Step], graph: Graph, inputs: dict[str, str], recipe: str) -> Step:
@@ -151,9 +180,12 @@ def check_settings(spec: StageSpec, given: dict[str, Any], where: str) -> dict[s
         try:
             settings[name] = TypeAdapter(spec.annotations[name]).validate_python(value)
         except ValidationError as error:
-            detail = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}".lstrip(": ") for e in error.errors()[:3])
-            raise RecipeError(f"{where}: setting {name} = {value!r}: {detail}") from error
+            raise RecipeError(f"{where}: setting {name} = {value!r}: {_shown(error)}") from error
     return settings
+
+
+def _shown(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}".lstrip(": ") for e in error.errors()[:3])
 
 
 def _check_columns(step: Step, before: list[Step], graph: Graph, where: str) -> None:
@@ -178,8 +210,8 @@ def _check_columns(step: Step, before: list[Step], graph: Graph, where: str) -> 
 
 
 def plain(value: Any) -> Any:
-    """A setting as JSON can hold it, bounds as they were written."""
-    if isinstance(value, Bound):
+    """A setting as JSON can hold it, bounds and the like as they were written."""
+    if isinstance(value, BaseModel):
         return value.model_dump(by_alias=True, exclude_unset=True)
     if isinstance(value, dict):
         return {k: plain(v) for k, v in value.items()}

@@ -17,7 +17,7 @@ import fsspec
 from curation import __version__, tables
 from curation.errors import BrokenTableError, LostRowsError, StaleOutputError
 from curation.files import absolute, committing, join, local_path, locked, remove_folder, sweep
-from curation.parts import part_uris, write_part
+from curation.parts import part_uris, read_part, write_part
 from curation.pool import Pool
 from curation.recipe import Recipe, plain
 from curation.records import read_record, remedy, write_record
@@ -27,7 +27,7 @@ from curation.shards.manifest import CLAIM
 from curation.shards.mark import MARK
 from curation.shards.writer import shard_record
 
-FOLDERS = ("shards", "subset", "manifest", "manifest/samples", "manifest/shards", "manifest/parts")
+FOLDERS = ("shards", "subset", "manifest", "manifest/samples", "manifest/shards", "manifest/parts", "report")
 
 
 @contextlib.contextmanager
@@ -98,6 +98,7 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
         "counts": {"pool": last.pool.rows, "kept": last.count, "shards": len(written)},
         "stages": untimed,
         "signals": _signals(recipe, last),
+        "phases": _phases(recipe, stages),
         "samples": [w["samples"] for w in written],
         "tars": [w["tar"] for w in written],
         "shards": _write_shard_table(out, written),
@@ -116,8 +117,28 @@ def _stages(recipe: Recipe, made: dict[str, Any]) -> list[dict[str, Any]]:
         done = table.done
         entry = {k: done[k] for k in ("key", "version", "settings", "signals", "drops", "seconds", "curation")}
         entry |= {"name": step.name, "run": step.spec.name, "on": list(step.on)}
+        if step.spec.ledger is not None:
+            entry[step.spec.ledger] = _side_rows(table, step.spec.ledger)
         entries.append(entry | {"rows_in": done["rows"], "rows_out": done["kept"], "input_keys": done["input_keys"]})
     return entries
+
+
+def _phases(recipe: Recipe, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """How the recipe means the release to be trained on: its [[phase]] tables, each with its shards and samples."""
+    sets = stages[-1].get("sets", [])
+    phases = []
+    for phase in recipe.phases:
+        chosen = [row for row in sets if phase.sets is None or row["set"] in phase.sets]
+        spans = [[row["first_shard"], row["first_shard"] + row["shards"] - 1] for row in chosen if row["shards"]]
+        counts = {"shards": spans, "samples": sum(row["samples"] for row in chosen)}
+        phases.append(phase.model_dump(exclude_none=True) | counts)
+    return phases
+
+
+def _side_rows(table: StageTable, name: str) -> list[dict[str, Any]]:
+    """The rows of a side table of a stage; few."""
+    uris = part_uris(join(table.folder, name), table.done["tables"][name])
+    return [row for uri in uris for row in read_part(uri, None, None).to_pylist()]
 
 
 def write_lines(uri: str, values: list[dict[str, Any]]) -> None:
@@ -169,7 +190,7 @@ def _written(out: str, table: StageTable) -> list[dict[str, Any]]:
     """The records that the tasks of write_shards left, one per shard, by number; none without that stage."""
     if table.done["stage"] != "write_shards":
         return []
-    shards = -(-table.done["rows"] // table.done["settings"]["samples_per_shard"])
+    shards = sum(row["shards"] for row in _side_rows(table, "sets"))
     records = []
     for uri in (shard_record(out, number) for number in range(shards)):
         records.append(read_record(uri, made_by=table.folder))

@@ -14,15 +14,18 @@ Inputs that the engine supplies besides pool columns and signals (see curation.i
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pyarrow as pa
 
 IMAGE_INPUTS = ("encoded", "pixels", "pixels_small")
 
-# A setting annotated so names a CLIP model: its weights digest becomes part of the signal's key, and it is loaded
-# (and refused with instructions when absent) before any work starts.
+# A setting annotated so names a model or a file: its digest becomes part of the signal's key, and it is refused with
+# instructions, when absent, before any work starts (see curation.models.named).
 ClipModel = Annotated[str, "clip"]
+LanguageModel = Annotated[str, "language"]
+File = Annotated[str, "file"]  # a file, or a folder of files
+MODELS = ("clip", "language", "file")
 
 
 def setting_defaults(function: Callable) -> dict[str, Any]:
@@ -33,7 +36,11 @@ def setting_defaults(function: Callable) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SignalSpec:
-    """What the engine knows of a signal. `stored`: worth a table of its own; else computed again where needed."""
+    """What the engine knows of a signal. `stored`: worth a table of its own; else computed again where needed.
+
+    `models`: setting -> kind of model or file that it names; `choices`: setting -> the values it may have; `added`:
+    settings that came later, with the value at which nothing changed: at that value they leave the key as it was.
+    """
 
     name: str
     type: pa.DataType
@@ -41,13 +48,18 @@ class SignalSpec:
     stored: bool
     reads: tuple[str, ...]
     settings: dict[str, Any]
-    models: tuple[str, ...]
+    models: dict[str, str]
+    choices: dict[str, tuple[Any, ...]]
+    added: dict[str, Any]
 
 
-def signal(type: pa.DataType, *, version: int = 1, stored: bool = True) -> Callable[[Callable], Callable]:
+def signal(
+    type: pa.DataType, *, version: int = 1, stored: bool = True, added: dict[str, Any] | None = None
+) -> Callable[[Callable], Callable]:
     """Mark a function as a signal of Arrow type `type`. Raise `version` whenever results change.
 
-    `stored=False` is for values cheaper to compute again than to read back (a word count): they get no table.
+    `stored=False` is for values cheaper to compute again than to read back (a word count): they get no table. `added`:
+    see SignalSpec.
     """
 
     def mark(function: Callable) -> Callable:
@@ -59,8 +71,15 @@ def signal(type: pa.DataType, *, version: int = 1, stored: bool = True) -> Calla
             stored=stored,
             reads=tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY),
             settings=setting_defaults(function),
-            models=tuple(p.name for p in parameters if "clip" in get_args(p.annotation)),
+            models={p.name: kind for p in parameters if (kind := _model_kind(p.annotation))},
+            choices={p.name: get_args(p.annotation) for p in parameters if get_origin(p.annotation) is Literal},
+            added=added or {},
         )
         return function
 
     return mark
+
+
+def _model_kind(annotation: Any) -> str | None:
+    marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    return next((mark for mark in marks if mark in MODELS), None)

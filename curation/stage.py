@@ -37,6 +37,7 @@ class StageSpec:
     reads: dict[str, Sequence[str] | Callable[[dict], Sequence[str]]]
     output: tuple[Column, ...]
     tables: dict[str, tuple[Column, ...]]
+    ledger: str | None  # the side table, of few rows, that the ledger repeats
     settings: dict[str, Any]
     annotations: dict[str, Any]
 
@@ -59,10 +60,13 @@ def stage(
     *,
     output: Iterable[Column] = (),
     tables: dict[str, tuple[Column, ...]] | None = None,
+    ledger: str | None = None,
     version: int = 1,
     **reads: Sequence[str] | Callable[[dict], Sequence[str]],
 ) -> Callable[[Callable], Callable]:
-    """Declare a stage: columns read per table parameter, columns added, side tables. Raise `version` with results."""
+    """Declare a stage: columns read per table parameter, columns added, side tables, the one of few rows that the
+    ledger repeats. Raise `version` with results.
+    """
 
     def mark(function: Callable) -> Callable:
         parameters = inspect.signature(function).parameters
@@ -75,6 +79,7 @@ def stage(
             reads=dict(reads),
             output=tuple(output),
             tables=tables or {},
+            ledger=ledger,
             settings=setting_defaults(function),
             annotations={k: p.annotation for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY},
         )

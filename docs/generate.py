@@ -11,6 +11,7 @@ from curation import schema
 from curation.cli import COMMANDS, command
 from curation.job import parser_for
 from curation.recipe import recipe_names, recipe_text
+from curation.report import plots
 from curation.signals import SIGNALS
 from curation.stages import STAGES
 
@@ -68,6 +69,9 @@ def tables() -> Iterator[str]:
     pool = (schema.PAIRS, schema.REJECTS, schema.DOWNLOADS)
     for table in (*pool, schema.VERDICT, schema.SUBSET, schema.SAMPLES, schema.SHARDS):
         yield f"## {table.name}\n\n{_columns(table.columns)}"
+    yield f"# Files of the report\n\n{inspect.getdoc(plots)}\n"
+    for table in plots.TABLES:
+        yield f"## report/{table.name}.parquet\n\n{_columns(table.columns)}"
 
 
 def _columns(columns: Any) -> str:

@@ -81,7 +81,9 @@ class Maker:
         tables.write_done(folder, {"parts": parts, "models": models})
         self.signals[name] = {"of": spec.name, "key": key, "settings": {}, "stored": True, "models": models}
 
-    def step(self, name: str, run: str, settings: dict, verdict: Any, columns: Any = None) -> None:
+    def step(
+        self, name: str, run: str, settings: dict, verdict: Any, columns: Any = None, signals: tuple[str, ...] = ()
+    ) -> None:
         """One stage: `verdict(row)` is None or (reason, value), `columns(row)` what the stage adds."""
         schema = STAGES[run].spec.schema
         table, counts = [], {}
@@ -98,6 +100,7 @@ class Maker:
         record = {"stage": run, "rows": len(table), "kept": kept, "drops": counts, "tables": sides}
         write_table(folder, table, schema, self.digits, record)
         entry = {"name": name, "run": run, "version": 1, "settings": settings, "key": key}
+        entry |= {"signals": {name: {} for name in signals}}
         self.stages.append(entry | {"drops": counts, "rows_in": len(table), "rows_out": kept, "on": []})
         for row in self.rows:
             if not row["keep"]:
@@ -106,7 +109,8 @@ class Maker:
 
     def _entry_counts(self, folder: str) -> dict[str, list[dict]]:
         counts = np.bincount([e for row in self.rows for e in row["entries"]], minlength=len(ENTRIES))
-        rows = [{"entry_id": i, "entry": e, "count": int(c)} for i, (e, c) in enumerate(zip(ENTRIES, counts))]
+        named = [{"entry_id": i, "language": "", "entry": e} for i, e in enumerate(ENTRIES)]
+        rows = [row | {"count": int(c)} for row, c in zip(named, counts)]
         fields = [pa.field(c.name, c.type, c.nullable) for c in STAGES["match_entries"].spec.tables["entry_counts"]]
         batch = pa.RecordBatch.from_pylist(rows, pa.schema(fields))
         part = write_part(join(folder, "entry_counts"), "all", [batch], batch.schema)
@@ -119,7 +123,8 @@ def run_steps(maker: Maker, least_words: int) -> None:
     languages = {r["uid"]: {"language": "de" if "Haus" in r["caption"] else "en", "score": 0.9} for r in maker.rows}
     maker.signal("language_prediction", languages)
     keep = {"caption_words": {"min": least_words}, "caption_language": {"in": ["en"]}, "extra.views": {"min": 0}}
-    maker.step("text", "select_subset", {"keep": keep}, lambda r: _text(r, languages, least_words))
+    read = ("language_prediction",)
+    maker.step("text", "select_subset", {"keep": keep}, lambda r: _text(r, languages, least_words), signals=read)
     sides = {r["uid"]: _side(r["document"]) for r in maker.rows}
     maker.signal("image_min_side_px", sides, error="decode_error: made")
     keep = {"image_min_side_px": {"min": 32}}
@@ -149,7 +154,7 @@ def _scored(score: float, last: float) -> tuple | None:
 
 
 def _entries(row: dict) -> dict:
-    return {"entries": [i for i, e in enumerate(ENTRIES) if e in row["caption"].split()]}
+    return {"entries": [i for i, e in enumerate(ENTRIES) if e in row["caption"].split()], "entry_language": ""}
 
 
 def _unmatched(row: dict) -> tuple | None:

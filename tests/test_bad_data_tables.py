@@ -234,7 +234,7 @@ def test_a_part_of_a_signal_that_drifts(spark, own_pool, change):
 
 def test_stage_tables_given_to_a_job(spark, own_pool):
     match, balance = (stage_command(STAGES[name]) for name in ("match_entries", "balance_entries"))
-    flags = {"metadata": "wordnet30", "mode": "metaclip1", "store": None}
+    flags = {"metadata": "wordnet30", "mode": "metaclip1", "language": "caption_language", "store": None}
     folder = match(pairs=own_pool, **flags)["table"]
     further = {"t": 5, "seed": 0, "store": None, "entry_counts": f"{folder}/entry_counts"}
     with pytest.raises(CurationError, match=r"no column \['entries'\]; known"):

@@ -21,7 +21,7 @@ def _curate(capfd, *arguments):
     ("arguments", "says"),
     [
         (["rnu"], "no ['rnu']"),
-        (["run", "ful", "POOL", "OUT"], "no recipe ['ful']; known: ['datacomp_basic', 'full'"),
+        (["run", "ful", "POOL", "OUT"], "no recipe ['ful']; known: ['"),
         (["run", "full", "POOL", "OUT", "--sett", "x"], "known flags: --set, --store"),
         (["run", "full"], "required: POOL, OUT"),
         (["run", "metaclip", "no/pool", "OUT"], "no pool at "),

@@ -1,4 +1,4 @@
-"""Entry lists: the build from WordNet, the packaged list, and every way of giving another."""
+"""Entry lists: the packaged list, every way of giving another, and lists per language."""
 
 import gzip
 import importlib.resources
@@ -8,30 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation.entries import build_wordnet, load_entries, metadata, packed
-from curation.errors import RecipeError, SchemaError, StaleOutputError
-
-NOUNS = """  1 This software and database is being provided to you
-00001740 03 n 01 entity 0 003 ~ 00001930 n 0000 | that which is
-00001741 03 n 02 St._Louis 0 saint_louis 0 000 | a city
-00001742 03 n 01 physical_entity 0 000 | a thing
-00001743 03 n 01 7 0 000 | a number
-"""
-ADJECTIVES = """  1 This software and database is being provided to you
-00001744 00 a 01 able(p) 0 000 | capable
-00001745 00 a 01 .22-caliber 0 000 | of a calibre
-00001746 00 s 01 Entity 0 000 | again
-00001747 00 s 01 ! 0 000 | a sign
-"""
-
-
-@pytest.fixture
-def small(tmp_path):
-    folder = tmp_path / "wordnet"
-    folder.mkdir()
-    for name, text in {"noun": NOUNS, "adj": ADJECTIVES, "verb": "", "adv": ""}.items():
-        (folder / f"data.{name}").write_text(text)
-    return str(folder)
+from curation.entries import languages, load_entries, load_language, packed
+from curation.errors import RecipeError, SchemaError
 
 
 def test_packaged_list_is_the_published_part_of_metaclip(shared):
@@ -51,51 +29,74 @@ def test_packaged_list_is_built_by_the_code_that_ships():
     assert gzip.decompress(packed(load_entries())) == gzip.decompress(data)
 
 
-def test_build_from_wordnet_files(wordnet_folder, shared):
-    table = build_wordnet(wordnet_folder)
-    assert table.column("entry").to_pylist() == load_entries()
-    assert {r["values"]: r["counts"] for r in table.column("source").value_counts().to_pylist()} == {
-        "numbers": 100,
-        "wordnet": 86_554,
-    }
+LISTS = {"de": ["0", "1", "Hund"], "en": ["0", "1", "dog", "red dog"], "zh-yue": ["0"]}
 
 
 @pytest.fixture
-def wordnet_folder(request):
-    root = request.config.rootpath
-    for folder in (root / "work/sample/packages/wordnet-base/usr/share/wordnet", "/usr/share/wordnet"):
-        if (root / folder / "data.noun").exists():
-            return str(folder)
-    pytest.skip("WordNet's data files are not here: apt-get install wordnet-base, or make sample")
+def worldwide(tmp_path):
+    """A list in three languages, in row groups that do not end where a language does."""
+    rows = [(language, entry) for language, entries in LISTS.items() for entry in entries]
+    table = pa.table({"language": [row[0] for row in rows], "entry": [row[1] for row in rows]})
+    pq.write_table(table, tmp_path / "entries.parquet", row_group_size=2)
+    return str(tmp_path / "entries.parquet")
 
 
-def test_rules_of_the_build(small):
-    table = build_wordnet(small)
-    wordnet = [row["entry"] for row in table.to_pylist() if row["source"] == "wordnet"]
-    assert wordnet == ["able", "entity", "physical entity", "st"]
-    assert table.column("entry").to_pylist()[:3] == ["0", "1", "10"]
-    assert table.num_rows == 104
+def test_lists_per_language(worldwide):
+    assert languages(worldwide) == {"de": range(3), "en": range(3, 7), "zh-yue": range(7, 8)}
+    assert {language: load_language(worldwide, language) for language in LISTS} == {
+        "de": (0, LISTS["de"]),
+        "en": (3, LISTS["en"]),
+        "zh-yue": (7, LISTS["zh-yue"]),
+    }
+    with pytest.raises(RecipeError, match=r"no language \['fr'\]; known: \['de', 'en', 'zh-yue'\]"):
+        load_language(worldwide, "fr")
+    with pytest.raises(SchemaError, match="wanted one list, found one per language: de, en, zh-yue"):
+        load_entries(worldwide)
 
 
-def test_metadata_writes_the_same_bytes_twice_and_refuses_another_list(small, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    record = metadata(wordnet=small, out=str(one))
-    assert metadata(wordnet=small, out=str(two)) == record == metadata(wordnet=small, out=str(one))
-    assert record["entries"] == 104 and record["counts"] == {"numbers": 100, "wordnet": 4}
-    assert "Princeton" in record["licence"] and "ALL copies" in record["licence"]
-    for name in ("entries.txt.gz", "entries.parquet", "metadata.json"):
-        assert (one / name).read_bytes() == (two / name).read_bytes()
-    assert load_entries(str(one / "entries.txt.gz")) == load_entries(str(one / "entries.parquet"))
-    assert pq.read_table(one / "entries.parquet").column_names == ["source", "entry"]
-    with open(f"{small}/data.adv", "w") as file:
-        file.write("00001748 02 r 01 very 0 000 | much\n")
-    with pytest.raises(StaleOutputError, match="name another"):
-        metadata(wordnet=small, out=str(one))
+def test_one_language_is_read_without_the_others(worldwide):
+    """The entries of the row groups of other languages are overwritten: who reads them fails."""
+    table = pq.ParquetFile(worldwide)
+    with open(worldwide, "r+b") as file:
+        for group in (0, 3):  # rows 0 and 1, 6 and 7
+            column = table.metadata.row_group(group).column(1)
+            file.seek(column.dictionary_page_offset)
+            file.write(bytes(column.total_compressed_size))
+    with pytest.raises(OSError):
+        load_language(worldwide, "zh-yue")
+    with pytest.raises(OSError):
+        load_language(worldwide, "en")
+    pq.write_table(pa.table({"language": ["de", "en", "fr"], "entry": ["a", "b", "c"]}), worldwide, row_group_size=1)
+    column = pq.ParquetFile(worldwide).metadata.row_group(0).column(1)
+    with open(worldwide, "r+b") as file:
+        file.seek(column.dictionary_page_offset)
+        file.write(bytes(column.total_compressed_size))
+    assert load_language(worldwide, "en") == (1, ["b"])
 
 
-def test_missing_wordnet_files_are_named(tmp_path):
-    with pytest.raises(RecipeError, match=r"data\.noun"):
-        build_wordnet(str(tmp_path))
+def test_a_list_without_languages_is_one_for_all(tmp_path):
+    (tmp_path / "a.txt").write_text("dog\ncat\n")
+    pq.write_table(pa.table({"entry": ["dog", "cat"]}), tmp_path / "b.parquet")
+    for path in ("a.txt", "b.parquet"):
+        assert languages(str(tmp_path / path)) == {None: range(2)}
+        assert load_language(str(tmp_path / path), "de") == (0, ["dog", "cat"])
+    assert languages("wordnet30") == {None: range(86_654)}
+
+
+@pytest.mark.parametrize("found", [["de", "en", "de"], ["de", None, "en"]])
+def test_languages_out_of_order_are_refused(tmp_path, found):
+    pq.write_table(pa.table({"language": found, "entry": ["a", "b", "c"]}), tmp_path / "a.parquet")
+    with pytest.raises(SchemaError, match="wanted rows sorted by language"):
+        languages(str(tmp_path / "a.parquet"))
+
+
+def test_files_that_are_no_list_are_refused(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    for read in (load_entries, languages):
+        with pytest.raises(SchemaError, match="wanted a Parquet file"):
+            read(str(tmp_path / "a.parquet"))
+        with pytest.raises(RecipeError, match="no file"):
+            read(str(tmp_path / "none.parquet"))
 
 
 def test_lists_from_files(tmp_path):

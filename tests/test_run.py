@@ -173,6 +173,8 @@ def test_shuffled_input_in_another_folder_and_partitions_give_the_same_bytes(rel
     first, second = (Release.open(r).mark for r in (release, out))
     assert first == second
     assert first["counts"]["shards"] > 1
+    files = [{p.name: p.read_bytes() for p in Path(r, "report").iterdir()} for r in (release, out)]
+    assert files[0] == files[1] and len(files[0]) == 7
 
 
 @pytest.mark.parametrize(

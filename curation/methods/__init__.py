@@ -1,16 +1,32 @@
 """The pure arithmetic of each published method, on arrays: no Spark, no I/O, no randomness but uniforms given in."""
 
-from curation.methods.balancing import entry_probability, keep_by_draws, keep_probability
+from curation.methods.attributes import attribute_weights
+from curation.methods.balancing import (
+    entry_probability,
+    keep_by_draws,
+    keep_probability,
+    language_thresholds,
+    tail_share,
+    threshold_for_share,
+)
 from curation.methods.clean import clean_caption, clean_captions
 from curation.methods.identifiers import datacomp_uid, laion_hash, metaclip_uid
+from curation.methods.lengths import token_lengths
 from curation.methods.matching import Matcher, match
+from curation.methods.mixing import mix_captions, sample_caption, source_counts
+from curation.methods.ngrams import lift, ngram_counts, ngram_tokens, pmi, worldwide_caps
 from curation.methods.number_masking import mask_numbers
 from curation.methods.selecting import top_share
 from curation.methods.uniforms import keyed_uniforms
+from curation.methods.windows import caption_windows
+from curation.methods.wordnet import WordNet, synset_words
 from curation.methods.words import wfpp_words, word_frequency_scores, word_probabilities, word_scores
 
 __all__ = [
     "Matcher",
+    "WordNet",
+    "attribute_weights",
+    "caption_windows",
     "clean_caption",
     "clean_captions",
     "datacomp_uid",
@@ -19,12 +35,25 @@ __all__ = [
     "keep_probability",
     "keyed_uniforms",
     "laion_hash",
+    "language_thresholds",
+    "lift",
     "mask_numbers",
     "match",
     "metaclip_uid",
+    "mix_captions",
+    "ngram_counts",
+    "ngram_tokens",
+    "pmi",
+    "sample_caption",
+    "source_counts",
+    "synset_words",
+    "tail_share",
+    "threshold_for_share",
+    "token_lengths",
     "top_share",
     "wfpp_words",
     "word_frequency_scores",
     "word_probabilities",
     "word_scores",
+    "worldwide_caps",
 ]

@@ -1,28 +1,32 @@
-"""Balancing over entries (MetaCLIP, arXiv:2309.16671, section 3.3 and algorithm 1): the arithmetic, no randomness."""
+"""Balancing over entries: the arithmetic, no randomness.
 
-from collections.abc import Sequence
+MetaCLIP (arXiv:2309.16671), section 3.3 and algorithm 1; one threshold per language: MetaCLIP 2 (arXiv:2507.22062).
+"""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from curation.errors import SchemaError
+from curation.errors import RecipeError, SchemaError
 
 Ids = pa.ListArray | pa.ChunkedArray | Sequence[Sequence[int]]
 
 
-def entry_probability(counts: Sequence[int] | np.ndarray, t: float) -> np.ndarray:
+def entry_probability(counts: Sequence[int] | np.ndarray, t: float | np.ndarray) -> np.ndarray:
     """Probability of each entry to keep a caption that holds it, float64, shape of `counts`, in (0, 1].
 
-    It is min(t / count, 1). An entry never seen has 1; t = inf switches balancing off. SchemaError unless t > 0 and
-    every count is a number from 0 on.
+    It is min(t / count, 1), `t` being one number or one per entry. An entry never seen has 1; t = inf switches
+    balancing off. SchemaError unless every t > 0 and every count is a number from 0 on.
 
     >>> entry_probability([8, 2, 0], t=2).tolist()
     [0.25, 1.0, 1.0]
     """
-    counts = np.asarray(counts, np.float64)
-    if not t > 0 or not (counts >= 0).all():
+    counts, t = np.asarray(counts, np.float64), np.asarray(t, np.float64)
+    if not (t > 0).all() or not (counts >= 0).all():
         least = counts.min(initial=0)  # NaN, also of a null, if there is one
-        raise SchemaError(f"entry_probability: t is {t}, wanted above 0; counts from {least}, wanted from 0")
+        found = f"t from {t.min(initial=np.inf)}, wanted above 0; counts from {least}, wanted from 0"
+        raise SchemaError(f"entry_probability: {found}")
     return np.where(counts <= t, 1.0, t / np.maximum(counts, 1))
 
 
@@ -38,6 +42,60 @@ def keep_probability(ids: Ids, p: Sequence[float] | np.ndarray) -> np.ndarray:
     """
     flat, offsets = flat_ids(ids)
     return 1.0 - _reduce(np.multiply, 1.0 - _looked_up(p, flat), offsets, empty=1.0)
+
+
+def tail_share(counts: Sequence[int] | np.ndarray, t: float) -> float:
+    """Share of all matches that fall to entries seen fewer than `t` times, in [0, 1]; NaN where nothing matched.
+
+    MetaCLIP 2 (arXiv:2507.22062), t_to_p: strictly fewer, while `threshold_for_share` includes the threshold itself, so
+    the two are no inverses.
+
+    >>> tail_share([1, 2, 7, 10], 5)
+    0.15
+    """
+    counts = _seen(counts, "tail_share")
+    total = counts.sum()
+    return float(counts[counts < t].sum() / total) if total else float("nan")
+
+
+def threshold_for_share(counts: Sequence[int] | np.ndarray, p: float) -> int:
+    """The count at which the running share of matches, from the rarest entry on, is closest to `p`; 0 without counts.
+
+    MetaCLIP 2 (arXiv:2507.22062), p_to_t, to the letter: of equally close places the first. Counts of 0 are places too,
+    so a language with unseen entries can get the threshold 0, at which it vanishes: `language_thresholds` mends that.
+
+    >>> threshold_for_share([10, 1, 6, 3], 0.15), threshold_for_share([1, 0, 2], 0.01)
+    (3, 0)
+    """
+    counts = np.sort(_seen(counts, "threshold_for_share"))
+    total = counts.sum()
+    return int(counts[np.argmin(np.abs(np.cumsum(counts) / total - p))]) if total else 0
+
+
+def language_thresholds(counts: Mapping[str, Sequence[int] | np.ndarray], t: int, anchor: str = "en") -> dict[str, int]:
+    """The threshold of each language that gives its tail the share that `t` gives the tail of `anchor`.
+
+    MetaCLIP 2 (arXiv:2507.22062), algorithm 1; `anchor` itself keeps `t`, as in the published code. Entries never seen
+    are left out and no threshold is below 1, so that no language vanishes. Without any match in `anchor` there is no
+    share to go by: RecipeError.
+
+    >>> language_thresholds({"en": [1, 2, 7, 10], "fr": [1, 3, 6, 10], "sw": [0, 0, 2]}, t=5)
+    {'en': 5, 'fr': 3, 'sw': 2}
+    """
+    share = tail_share(counts.get(anchor, ()), t)
+    if np.isnan(share):
+        raise RecipeError(
+            f"language {anchor!r} matched no entry, so there is no tail share; languages: {sorted(counts)}"
+        )
+    found = {language: _seen(each, language) for language, each in counts.items()}
+    return {k: t if k == anchor else max(1, threshold_for_share(each[each > 0], share)) for k, each in found.items()}
+
+
+def _seen(counts: Sequence[int] | np.ndarray, where: str) -> np.ndarray:
+    counts = np.asarray(counts, np.float64)
+    if not (counts >= 0).all():
+        raise SchemaError(f"{where}: counts from {counts.min()}, wanted numbers from 0")
+    return counts
 
 
 def _looked_up(p: Sequence[float] | np.ndarray, flat: np.ndarray) -> np.ndarray:

@@ -2,16 +2,16 @@
 
 import functools
 import re
+from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 # Characters that no fix of ftfy 6.3 touches in any company of each other (a test proves it on random strings of them):
-# printable ASCII but &, and letters that are in NFC and take part in no mojibake that ftfy knows. Left out, hence
-# repaired where need be: accented capitals, œ and ĳ, currency, quotes, marks such as ©, anything that combines.
+# printable ASCII, unless & begins an entity, and letters that are in NFC and take part in no mojibake that ftfy knows.
 _LATIN = "".join(c for c in map(chr, range(0xDF, 0x180)) if c.islower() and c not in "œĳŉſ")
 UNCHANGEABLE = (
-    " -%'-~"
+    " -~"
     + _LATIN
     + "\u2013\u2014\u2026"  # dashes, ellipsis
     + "\u0391-\u03a1\u03a3-\u03a9\u03ac-\u03ce"  # Greek
@@ -21,8 +21,22 @@ UNCHANGEABLE = (
     + "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"  # Han, Hangul
     + "\U0001f300-\U0001faff"  # emoji
 )
-CHANGEABLE = re.compile(f"[^{UNCHANGEABLE}]")
-UNCLEAN = f"[^{UNCHANGEABLE}]|  |^ | $"
+ENTITY = "&#?[0-9A-Za-z]{1,24};"  # ftfy, chardata.py: HTML_ENTITY_RE
+UNCLEAN = f"[^{UNCHANGEABLE}]|{ENTITY}|  |^ | $"
+
+# Further characters that ftfy changes only in a text that it calls bad, by one pattern of its own (ftfy.badness), and
+# that Unicode does not compose: signs and accented capitals, dashes and marks, currency, arrows, mathematics, shapes.
+SIGNS = (
+    "\u00a1-\u00ac\u00ae-\u00de\u0100-\u0131\u0134-\u0148\u014a-\u017e"
+    + "\u2010-\u2012\u2015\u2020-\u2022\u2030\u2032-\u2036\u2039-\u203b\u20a0-\u20bf\u2116\u2122"
+    + "\u2190-\u22ff\u2460-\u27bf"
+)
+CHANGEABLE = re.compile(f"[^{UNCHANGEABLE}{SIGNS}]|{ENTITY}")
+SINGLE_QUOTES = re.compile("[\u02bc\u2018-\u201b]")  # ftfy, chardata.py; made straight here, as they are frequent
+DOUBLE_QUOTES = re.compile("[\u201c-\u201f]")
+SEGMENT = (
+    1_000_000  # characters; ftfy cuts longer texts (max_decode_length), so what it says of one is not of the whole
+)
 
 # str.split() splits at these, ftfy deletes them: they become spaces first so that words stay apart.
 BLANK_CONTROLS = re.compile("[\x0b\x0c\x1c-\x1f]")
@@ -56,9 +70,10 @@ def clean_caption(text: str) -> str:
     >>> clean_caption("&amp;amp; \\u201cquoted\\u201d")
     '& "quoted"'
     """
+    fix = _fixer()
     for _ in range(ROUNDS):
         spaced = BLANK_CONTROLS.sub(" ", text)
-        fixed = _fix(spaced) if CHANGEABLE.search(spaced) else spaced
+        fixed = fix(spaced)
         cleaned = " ".join(CONTROLS.sub("", fixed).split())
         if cleaned == text:
             break
@@ -66,14 +81,19 @@ def clean_caption(text: str) -> str:
     return text
 
 
-def _fix(text: str) -> str:
-    import ftfy
-
-    return ftfy.fix_text(text, _config())
-
-
 @functools.cache
-def _config():
+def _fixer() -> Callable[[str], str]:
+    """What ftfy makes of a text; it is not asked where a cheaper test says that it changes nothing but quotes."""
     import ftfy
+    from ftfy.badness import is_bad
 
-    return ftfy.TextFixerConfig(unescape_html=True, explain=False)
+    config = ftfy.TextFixerConfig(unescape_html=True, explain=False)
+
+    def fix(text: str) -> str:
+        plain = text.isascii()
+        straight = text if plain else DOUBLE_QUOTES.sub('"', SINGLE_QUOTES.sub("'", text))
+        if CHANGEABLE.search(straight) or len(text) > SEGMENT or (not plain and (is_bad(text) or is_bad(straight))):
+            return ftfy.fix_text(text, config)
+        return straight
+
+    return fix

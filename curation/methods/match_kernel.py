@@ -101,8 +101,8 @@ def fill_tokens(tokens, words, starts, kind):
 
 
 @compiled
-def fill_edges(ids, offsets, t):
-    """Enter every entry (distinct), ids[offsets[n]:offsets[n + 1]] being the token slots of entry n, into the trie."""
+def fill_edges(ids, offsets, numbers, t):
+    """Enter each entry (distinct), ids[offsets[n]:offsets[n + 1]] being its token slots, under the id numbers[n]."""
     capacity = t.tokens.size // 4
     for number in range(offsets.size - 1):
         node = ids[offsets[number]]
@@ -113,7 +113,7 @@ def fill_edges(ids, offsets, t):
             slot = add_edge(((node + 1) << 32) | ids[k], t)
             table, place = t.edges, 2 * slot + 1
             node = capacity + slot
-        table[place] |= number + 1
+        table[place] |= numbers[number] + 1
 
 
 @compiled

@@ -2,6 +2,7 @@
 
 import functools
 import html
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from curation.methods.matching import string_buffers
 SPECIAL = "<start_of_text>|<end_of_text>"
 NOT_PLAIN = rf"[^ -%'-~\t\n]|(?i:{SPECIAL})"
 PATTERN = rf"{SPECIAL}|'s|'t|'re|'ve|'m|'ll|'d|[\p{{L}}]+|[\p{{N}}]|[^\s\p{{L}}\p{{N}}]+"  # CLIP, simple_tokenizer.py
+ENDLESS = re.compile(r"&#\d{8,};?")  # no character: html.unescape gives it none, and fails above 4,300 digits
 WORDS_USED = 30  # WFPP, sorting_data.py: the score looks at the first 30 words
 
 
@@ -103,7 +105,7 @@ def _words(text: str) -> list[str]:
     import ftfy
 
     if CHANGEABLE.search(text):
-        text = html.unescape(html.unescape(ftfy.fix_text(text)))
+        text = html.unescape(html.unescape(ENDLESS.sub("", ftfy.fix_text(text))))
     return [_byte_level(word) for word in _pattern().findall(" ".join(text.split()).lower())]
 
 

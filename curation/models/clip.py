@@ -109,28 +109,28 @@ class Clip:
         """
         present = [i for i, image in enumerate(images) if image is not None]
         found = np.full((len(images), self.dim), np.nan, np.float32)
-        found[present] = self._rows([images[i] for i in present], self._pixels, self.model.encode_image)
+        found[present] = _unit(self._rows([images[i] for i in present], self._pixels, self.model.encode_image))
         return found
 
-    def embed_texts(self, texts: Sequence[str | None]) -> np.ndarray:
-        """Unit vectors, float32 (n, dim), of captions, cut at the context length; a row of NaN for None.
+    def embed_texts(self, texts: Sequence[str | None], windows: str = "off") -> np.ndarray:
+        """Unit vectors, float32 (n, dim), of captions; a row of NaN for None. Equal captions are embedded once.
 
-        Equal captions are embedded once.
+        What is beyond the context length is cut off, or else (`windows` "content" or "clipmd") the vector is the mean
+        of the vectors, before they get unit length, of windows over all tokens: curation.methods.caption_windows.
+        RecipeError for windows over another tokenizer than CLIP's.
         """
         unique = sorted({text for text in texts if text is not None})
         place = {text: i for i, text in enumerate(unique)}
         # The row after the last is for None.
         found = np.full((len(unique) + 1, self.dim), np.nan, np.float32)
-        if unique:
+        if unique and windows == "off":
             tokens = self.tokenizer(unique)
-            ends = tokens.argmax(dim=1).numpy()  # the end token has the highest id
-            wanted = (
-                np.searchsorted(self.text_lengths, ends + 1) if len(self.text_lengths) > 1 else np.zeros(len(ends), int)
-            )
-            for i, length in enumerate(self.text_lengths):
-                which = np.flatnonzero(wanted == i)
-                found[which] = self._rows(tokens[which, :length], _unchanged, self._encode_text)
-        return found[[place.get(text, len(unique)) for text in texts]]
+            found[:-1] = self._encode_tokens(tokens, tokens.argmax(dim=1).numpy() + 1)  # the end token's id is highest
+        elif unique:
+            from curation.models.clip_windows import window_means
+
+            window_means(self.tokenizer, self._encode_tokens, unique, windows, found)
+        return _unit(found)[[place.get(text, len(unique)) for text in texts]]
 
     def describe(self) -> dict[str, Any]:
         """What a vector depends on, as JSON: model, weights digest, preprocessing, batch size, device, precision."""
@@ -147,8 +147,17 @@ class Clip:
             "precision": self.precision,
         }
 
+    def _encode_tokens(self, tokens: Any, sizes: np.ndarray) -> np.ndarray:
+        """Rows (n, dim) of tokens (n, context) of which the first `sizes` count, each cut to a fixed length it fits."""
+        found = np.empty((len(tokens), self.dim), np.float32)
+        wanted = np.searchsorted(self.text_lengths, sizes)
+        for i, length in enumerate(self.text_lengths):
+            which = np.flatnonzero(wanted == i)
+            found[which] = self._rows(tokens[which, :length], _unchanged, self._encode_text)
+        return found
+
     def _rows(self, items: Sequence[Any], collate: Callable, encode: Callable) -> np.ndarray:
-        """Unit rows (n, dim). Where CUDA's memory does not hold a batch, batches are half as large from then on."""
+        """Encoded rows (n, dim). Where CUDA's memory does not hold a batch, batches are half as large from then on."""
         import torch
 
         found, at = np.empty((len(items), self.dim), np.float32), 0
@@ -177,9 +186,7 @@ class Clip:
             if batch.dtype == torch.uint8:
                 # Pictures cross to the device as bytes; the two last steps of the transform are done there.
                 batch = self.preprocess.transforms[-1](batch.permute(0, 3, 1, 2).to(torch.float32).div(255))
-            rows = encode(batch).float().cpu().numpy()
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return rows / np.sqrt((rows * rows).sum(axis=1, keepdims=True))
+            return encode(batch).float().cpu().numpy()
 
     def _pixels(self, images: Sequence[np.ndarray]) -> Any:
         """uint8 (n, height, width, 3): resized and cropped."""
@@ -209,6 +216,11 @@ class Clip:
         if project is None:
             return x
         return project(x) if isinstance(project, torch.nn.Linear) else x @ project
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return rows / np.sqrt((rows * rows).sum(axis=1, keepdims=True))
 
 
 def _unchanged(tokens: Any) -> Any:

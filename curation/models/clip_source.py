@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.errors import MissingModelError
+from curation.models.named import file_digest
 
 PACKAGED = ("sample-clip",)
 WEIGHTS_FILES = ("open_clip_model.safetensors", "model.safetensors")  # open_clip's names, in its order
@@ -79,14 +80,7 @@ def digest(name: str) -> str:
     weights = resolve(name).weights
     if not isinstance(weights, Path):  # inside a zip
         return hashlib.sha256(weights.read_bytes()).hexdigest()
-    stat = weights.stat()
-    return _file_digest(str(weights), stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _file_digest(path: str, size: int, mtime_ns: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(str(weights))
 
 
 def _missing(name: str, why: str) -> MissingModelError:

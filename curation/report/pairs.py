@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import tables
-from curation.errors import RecipeError
+from curation.errors import MissingModelError, RecipeError
 from curation.files import join
 from curation.pool import Pool
 from curation.report.parts import aligned, digests, first_rows, rows_of, signal_rows, whole
@@ -142,13 +142,16 @@ class Pairs:
         from curation.signals import SIGNALS
 
         function = SIGNALS.get(self.function_name(name))
-        if function is None or function.spec.models or set(function.spec.reads) & set(IMAGE_INPUTS):
+        if function is None or "clip" in function.spec.models.values() or set(function.spec.reads) & set(IMAGE_INPUTS):
             return pa.nulls(len(self))
         settings = function.spec.settings | self.release.mark["signals"].get(name, {}).get("settings", {})
         inputs = [self.column(read, before) for read in function.spec.reads]
         if any(pa.types.is_null(i.type) for i in inputs):
             return pa.nulls(len(self), function.spec.type)
-        return whole(function(*inputs, **settings))
+        try:
+            return whole(function(*inputs, **settings))
+        except (MissingModelError, RecipeError):  # a file or a library that was there when the recipe ran
+            return pa.nulls(len(self), function.spec.type)
 
 
 def signal_roots(name: str) -> set[str]:

@@ -5,16 +5,20 @@ are not, are streamed through a filter.
 """
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import xxhash
 
 from curation import tables
-from curation.parts import parquet_schema, part_uris, read_part
+from curation.errors import BrokenTableError
+from curation.parts import ROW_GROUP_ROWS, parquet_schema, part_uris, read_part
+from curation.records import remedy
 
 DIGEST_SEED = 42  # the default seed of Spark's xxhash64, by which the store tells inputs apart
 
@@ -29,6 +33,17 @@ def read_where(folder: str, part: dict, columns: list[str], rows: pc.Expression 
     """The rows of one listed part that satisfy an expression."""
     [uri] = part_uris(folder, [part])
     return read_part(uri, columns, rows)
+
+
+def batches_of(folder: str, part: dict, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of one listed part in their order, some thousands at a time, so that it may be of any size."""
+    [uri] = part_uris(folder, [part])
+    try:
+        with fsspec.open(uri, "rb") as file:
+            whole_part = pq.ParquetFile(file, page_checksum_verification=True)
+            yield from whole_part.iter_batches(ROW_GROUP_ROWS, columns=columns)
+    except OSError as error:
+        raise BrokenTableError(f"{uri}: {error}; {remedy(uri)}") from error
 
 
 def first_rows(

@@ -1,4 +1,6 @@
-"""The report of a release: one HTML page that holds everything it shows and asks for nothing, not even a script."""
+"""The report of a release: one HTML page that holds everything it shows and asks for nothing, not even a script; and
+the numbers before and after with their pictures, as files to be used elsewhere.
+"""
 
 import base64
 import hashlib
@@ -16,38 +18,64 @@ REASONS = 20  # bars in the picture of drops; the table has all
 
 
 def report(out: str) -> dict[str, Any]:
-    """Write OUT/report.html: funnel, drops, distributions, words before and after, samples kept and dropped.
+    """Write OUT/report.html: funnel, drops, distributions, words before and after, lengths, samples kept and dropped.
 
-    The same release gives the same bytes. What the store or the pool no longer has is left out of it.
+    And beside it OUT/report/NAME.parquet and NAME.png, numbers before and after and their picture: word_frequencies,
+    caption_lengths (no picture), entry_counts (with match_entries), language_shares (with balance_worldwide, or where
+    the language of captions was asked for), sources (with mix_sources), associations (with weigh_attributes). The same
+    release gives the same bytes. What the store or the pool no longer has is left out; a file made before stays.
     """
-    page = _render(Release.open(out))
+    from curation.report.plots import write_plot
+
+    release = Release.open(out)
+    sample = Pairs.sample(release, SAMPLE)
+    tabled = _tabled(release, sample)
+    names = [write_plot(out, section["plot"], release.mark) for section in tabled.values() if section]
     path = join(out, "report.html")
     with committing(path) as file:
-        file.write(page.encode())
-    return {"report": path}
+        file.write(_render(_content(release, sample) | tabled).encode())
+    return {"report": path, "files": names}
 
 
-def _render(release: Release) -> str:
+def _render(content: dict[str, Any]) -> str:
     from jinja2 import Environment, StrictUndefined
+
+    from curation.report.charts import share
 
     text = (resources.files("curation.report") / "page.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["thousands"] = "{:,}".format
-    page = environment.from_string(text).render(**_content(release))
+    environment.filters["percent"] = lambda part: "–" if part is None else share(part, 1)
+    page = environment.from_string(text).render(**content)
     # The one style sheet is allowed by its digest, so no other can get in.
     style = re.search(r"<style>(.*?)</style>", page, re.DOTALL).group(1)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return page.replace("STYLE_DIGEST", digest, 1)
 
 
-def _content(release: Release) -> dict[str, Any]:
+def _tabled(release: Release, sample: Pairs) -> dict[str, dict[str, Any] | None]:
+    """The sections of the page that are files, too: each what the page says of it, with its `plot`, or None."""
+    from curation.report.entries import entry_changes
+    from curation.report.lengths import caption_lengths
+    from curation.report.shares import association_changes, language_changes, source_changes
+    from curation.report.words import word_changes
+
+    return {
+        "words": word_changes(sample),
+        "lengths": caption_lengths(sample),
+        "entries": entry_changes(release),
+        "languages": language_changes(sample),
+        "sources": source_changes(release),
+        "associations": association_changes(release),
+    }
+
+
+def _content(release: Release, sample: Pairs) -> dict[str, Any]:
     from curation.report import charts
     from curation.report.distributions import distributions
     from curation.report.gallery import dropped_groups, kept_cards
-    from curation.report.words import entry_changes, word_changes
 
     mark = release.mark
-    sample = Pairs.sample(release, SAMPLE)
     pool, kept = mark["counts"]["pool"], mark["counts"]["kept"]
     drops = _drops(mark)
     top = sorted(drops, key=lambda d: -d["pairs"])[:REASONS]
@@ -67,13 +95,22 @@ def _content(release: Release) -> dict[str, Any]:
         "drops": drops,
         "drops_picture": charts.bars([(f"{d['step']}: {d['reason']}", 0, d["pairs"]) for d in top], pool),
         "distributions": distributions(sample),
-        "words": word_changes(sample),
-        "entries": entry_changes(sample),
+        "phases": _phases(mark),
         "kept": kept_cards(release),
         "dropped": dropped_groups(sample),
         "steps": _steps(mark),
         "signals": _signals(mark),
     }
+
+
+def _phases(mark: dict[str, Any]) -> list[dict[str, Any]]:
+    """The phases of training that the recipe asks for: their settings as text, and which shards each reads."""
+    rows = []
+    for phase in mark.get("phases", []):
+        spans = [str(first) if first == last else f"{first} to {last}" for first, last in phase["shards"]]
+        settings = [f"{k} = {value_text(v)}" for k, v in phase.items() if k not in ("name", "shards", "samples")]
+        rows.append(phase | {"name": plain(phase["name"]), "shards": ", ".join(spans), "settings": settings})
+    return rows
 
 
 def _subtitle(recipe_text: str) -> str:

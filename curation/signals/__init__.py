@@ -3,8 +3,10 @@
 from curation.signals.caption_chars import caption_chars
 from curation.signals.caption_language import caption_language
 from curation.signals.caption_language_score import caption_language_score
+from curation.signals.caption_synsets import caption_synsets
 from curation.signals.caption_tokens import caption_tokens
 from curation.signals.caption_words import caption_words
+from curation.signals.captions_clip_score import captions_clip_score
 from curation.signals.clip_score import clip_score, number_masked_clip_score
 from curation.signals.embedding import caption_embedding, image_embedding
 from curation.signals.image_digest import image_bytes, image_sha256
@@ -19,6 +21,7 @@ SIGNALS = {
         caption_chars,
         caption_words,
         caption_tokens,
+        caption_synsets,
         language_prediction,
         caption_language,
         caption_language_score,
@@ -34,5 +37,6 @@ SIGNALS = {
         caption_embedding,
         clip_score,
         number_masked_clip_score,
+        captions_clip_score,
     )
 }

@@ -1,5 +1,7 @@
 """Agreement of picture and caption by CLIP."""
 
+from typing import Literal
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,7 +33,7 @@ def clip_score(image_embedding: pa.Array, caption_embedding: pa.Array) -> pa.Arr
     return pa.array(scores, mask=~valid)
 
 
-@signal(pa.float32())
+@signal(pa.float32(), added={"windows": "off"})
 def number_masked_clip_score(
     caption: pa.Array,
     number_masked_caption: pa.Array,
@@ -39,11 +41,13 @@ def number_masked_clip_score(
     caption_embedding: pa.Array,
     *,
     clip: ClipModel = "sample-clip",
+    windows: Literal["off", "content", "clipmd"] = "off",
 ) -> pa.Array:
     """Cosine of the picture and the caption whose numbers are masked, float32, shape (n,), -1 to 1.
 
     Null where the masked caption or a vector is null. Where masking changes nothing the score is clip_score's to the
-    last bit, and no text is embedded again. `clip` must be the model of the two embeddings.
+    last bit, and no text is embedded again. `clip` must be the model of the two embeddings, `windows` those of
+    caption_embedding: in a recipe [signals] sets both.
     """
     same = pc.fill_null(pc.equal(caption, number_masked_caption), False)
     scores = clip_score(image_embedding, pc.if_else(same, caption_embedding, None))
@@ -52,5 +56,6 @@ def number_masked_clip_score(
         return scores
     from curation.models.clip import load
 
-    masked = from_matrix(load(clip).embed_texts(pc.if_else(changed, number_masked_caption, None).to_pylist()))
+    texts = pc.if_else(changed, number_masked_caption, None).to_pylist()
+    masked = from_matrix(load(clip).embed_texts(texts, windows))
     return pc.coalesce(scores, clip_score(image_embedding, masked))

@@ -1,13 +1,18 @@
 """The registry of stages, a line each. A new stage is a file here and a line below."""
 
 from curation.stages.balance_entries import balance_entries
+from curation.stages.balance_worldwide import balance_worldwide
 from curation.stages.clean_captions import clean_captions
 from curation.stages.dedup_embeddings import dedup_embeddings
 from curation.stages.dedup_pairs import dedup_pairs
 from curation.stages.download_images import download_images
 from curation.stages.match_entries import match_entries
+from curation.stages.mix_captions import mix_captions
+from curation.stages.mix_sources import mix_sources
 from curation.stages.prune_frequent_words import prune_frequent_words
+from curation.stages.sample_budget import sample_budget
 from curation.stages.select_subset import select_subset
+from curation.stages.weigh_attributes import weigh_attributes
 from curation.stages.write_shards import write_shards
 
 STAGES = {
@@ -19,8 +24,13 @@ STAGES = {
         download_images,
         match_entries,
         balance_entries,
+        balance_worldwide,
         prune_frequent_words,
         dedup_embeddings,
+        weigh_attributes,
+        mix_sources,
+        mix_captions,
+        sample_budget,
         write_shards,
     )
 }

@@ -24,30 +24,32 @@ def balance_entries(pairs: Any, entry_counts: Any, *, t: Annotated[int, Field(ge
     from pyspark.sql import functions as F
 
     rows = entry_counts.select("entry_id", "count").toPandas()
-    p = np.full(int(rows.entry_id.max()) + 1 if len(rows) else 0, np.nan)  # NaN: no count, no such entry
-    p[rows.entry_id] = _probability(rows["count"].to_numpy(), t)
-    shared = pairs.sparkSession.sparkContext.broadcast(p)
-    drawn = pairs.mapInArrow(_drawing(shared, seed), "uid string, keep_probability double, drawn boolean")
+    shared = pairs.sparkSession.sparkContext.broadcast(probabilities(rows["entry_id"], rows["count"], t))
+    drawn = draw(pairs, shared, "balance_entries", seed)
     return verdict(drawn, F.when(~F.col("drawn"), F.lit("balanced_out")), F.col("keep_probability"))
 
 
-def _probability(counts: np.ndarray, t: int) -> np.ndarray:
+def probabilities(ids: Any, counts: Any, t: Any) -> np.ndarray:
+    """Probability by entry id, float64; NaN: no count, no such entry. `t` is one threshold, or one per row."""
     from curation.methods import entry_probability
 
-    return entry_probability(counts, t)
+    p = np.full(int(ids.max()) + 1 if len(ids) else 0, np.nan)
+    p[ids] = entry_probability(counts.to_numpy(), t)
+    return p
 
 
-def _drawing(probability: Any, seed: int) -> Any:
-    def draw(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def draw(pairs: Any, probability: Any, stage: str, seed: int) -> Any:
+    """uid, keep_probability and drawn of each pair; `probability` is a broadcast array, `stage` keys the uniforms."""
+
+    def drawn(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from curation.methods import keep_by_draws, keep_probability, keyed_uniforms
 
         for batch in batches:
             ids, uids = batch.column("entries"), batch.column("uid")
-            flat = ids.flatten()
             repeated = uids.take(pa.compute.list_parent_indices(ids))
-            uniforms = keyed_uniforms(seed, "balance_entries", repeated, flat)
+            uniforms = keyed_uniforms(seed, stage, repeated, ids.flatten())
             p = probability.value
             columns = [uids, pa.array(keep_probability(ids, p)), pa.array(keep_by_draws(ids, p, uniforms))]
             yield pa.RecordBatch.from_arrays(columns, names=["uid", "keep_probability", "drawn"])
 
-    return draw
+    return pairs.select("uid", "entries").mapInArrow(drawn, "uid string, keep_probability double, drawn boolean")

@@ -2,69 +2,145 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import AfterValidator
 
+from curation.methods.matching import Mode
 from curation.schema import VERDICT, Column
 from curation.stage import cached, stage, verdict
 
-ENTRIES = Column("entries", pa.list_(pa.int32()), "ids of the entries in the caption, ascending, each once")
+ENTRIES = (
+    Column("entries", pa.list_(pa.int32()), "ids of the entries in the caption, ascending, each once"),
+    Column("entry_language", pa.string(), "language whose entries were looked for; empty for a list that has none"),
+)
 COUNTS = (
     Column("entry_id", pa.int32(), "number of the entry in the list"),
+    Column("language", pa.string(), "of the entry; empty for a list without languages"),
     Column("entry", pa.string(), "the entry"),
     Column("count", pa.int64(), "captions that hold it; entries never seen are left out"),
 )
+ALL = ""  # one list for all captions
+OTHER = "other"  # the list for languages without one of their own, if there is one (MetaCLIP 2)
+TASK_ROWS = 1 << 17  # captions of one task, all of one language: building its tables is a small part of the work
 
 
 def _readable(metadata: str) -> str:
-    from curation.entries import load_entries
+    from curation.entries import languages, load_entries
 
-    load_entries(metadata)  # an unknown or broken list is refused before any work
+    if None in languages(metadata):  # an unknown or broken list is refused before any work
+        load_entries(metadata)
     return metadata
 
 
 EntryList = Annotated[str, AfterValidator(_readable)]
 
 
-@stage(output=(*VERDICT.columns, ENTRIES), tables={"entry_counts": COUNTS}, pairs=["uid", "caption"])
-def match_entries(pairs: Any, *, metadata: EntryList = "wordnet30", mode: Literal["metaclip1"] = "metaclip1") -> Any:
+def _columns(settings: dict[str, Any]) -> list[str]:
+    return ["caption", *([settings["language"]] if settings["mode"] == "worldwide" else [])]
+
+
+@stage(output=(*VERDICT.columns, *ENTRIES), tables={"entry_counts": COUNTS}, version=2, pairs=_columns)
+def match_entries(
+    pairs: Any, *, metadata: EntryList = "wordnet30", mode: Mode = "metaclip1", language: str = "caption_language"
+) -> Any:
     """`entries` of each caption, and the table `entry_counts`; drops captions that match nothing (`no_entry`).
 
-    METADATA is a packaged entry list or a file of entries. MetaCLIP (arXiv:2309.16671) §3.2: an entry matches where it
-    stands between blanks, after blanks were put around , . ; : ? ! and the backtick; case-sensitive.
+    METADATA is a packaged entry list or a file of entries. MODE metaclip1 (arXiv:2309.16671, section 3.2): an entry
+    matches where it stands between blanks, after blanks were put around , . ; : ? ! and the backtick; case-sensitive.
+    worldwide (arXiv:2507.22062): the entries of the caption's language, which need no blank next to scripts that are
+    written without. LANGUAGE is the signal or column that says it; one without entries gets those of its family (zh
+    for zh-tw), else of `other`, or is dropped (`no_entry_list`). normalised: NFC, and any run of blanks is one.
     """
     from pyspark.sql import functions as F
 
-    from curation.entries import FORMATS, load_entries
+    from curation.entries import FORMATS, languages
     from curation.files import absolute
 
-    entries = load_entries(metadata)
+    known = [language or ALL for language in languages(metadata)] if mode == "worldwide" else [ALL]
     metadata = absolute(metadata) if metadata.endswith(FORMATS) else metadata  # tasks run in other folders
-    matched = cached(pairs.mapInArrow(_matching(metadata, mode), "uid string, caption string, entries array<int>"))
-    held = matched.select(F.explode("entries").alias("entry_id"))
-    names = pa.table({"entry_id": pa.array(range(len(entries)), pa.int32()), "entry": entries})
-    named = F.broadcast(pairs.sparkSession.createDataFrame(names))
-    counts = held.groupBy("entry_id").agg(F.count("*").alias("count")).join(named, "entry_id")
-    result = verdict(matched, F.when(F.size("entries") == 0, F.lit("no_entry")), F.col("caption"))
-    return result, {"entry_counts": counts}
+    laid = _by_language(pairs, language, known).select("uid", "caption", "entry_language")
+    schema = "uid string, caption string, entries array<int>, entry_language string"
+    matched = cached(laid.mapInArrow(_matching(metadata, mode, set(known)), schema))
+    held = matched.select(F.explode("entries").alias("entry_id"), F.col("entry_language").alias("language"))
+    counts = held.groupBy("entry_id", "language").agg(F.count("*").alias("count")).repartition("language")
+    named = counts.mapInArrow(_naming(metadata), "entry_id int, language string, entry string, count long")
+    nothing = F.when(F.col("entry_language").isin(known), F.lit("no_entry")).otherwise(F.lit("no_entry_list"))
+    return verdict(matched, F.when(F.size("entries") == 0, nothing), F.col("caption")), {"entry_counts": named}
 
 
-def _matching(metadata: str, mode: str) -> Any:
+def _by_language(pairs: Any, language: str, known: list[str]) -> Any:
+    """The pairs with `entry_language`, laid out so that a task has one language."""
+    from pyspark.sql import functions as F
+
+    if known == [ALL]:
+        return pairs.withColumn("entry_language", F.lit(ALL))
+    own = F.lower(F.coalesce(F.col(f"`{language}`"), F.lit("")))
+    family = F.element_at(F.split(own, "[-_@]"), 1)
+    other = F.lit(OTHER) if OTHER in known else own
+    chosen = F.when(own.isin(known), own).when(family.isin(known), family).otherwise(other)
+    pairs = pairs.withColumn("entry_language", chosen)
+    sizes = sorted(pairs.groupBy("entry_language").count().collect())
+    place, tasks = F.lit(0), 0
+    for each, count in sizes:
+        share = -(-count // TASK_ROWS)
+        here = F.pmod(F.xxhash64("uid"), F.lit(share)).cast("int") + F.lit(tasks)
+        place = F.when(F.col("entry_language") == each, here).otherwise(place)
+        tasks += share
+    return pairs.withColumn("_task", place).repartitionById(max(1, tasks), "_task").drop("_task")
+
+
+def _matching(metadata: str, mode: Mode, known: set[str]) -> Any:
     def match(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        matcher = _matcher(metadata, mode)
         for batch in batches:
-            columns = [batch.column("uid"), batch.column("caption"), matcher.match(batch.column("caption"))]
-            yield pa.RecordBatch.from_arrays(columns, names=["uid", "caption", "entries"])
+            for part in _languages_apart(batch):
+                language = part.column("entry_language")[0].as_py()
+                captions = part.column("caption")
+                if language in known:
+                    first, matcher = _matcher(metadata, mode, language)
+                    ids = _shifted(matcher.match(captions), first)
+                else:
+                    ids = pa.array([[]] * len(part), pa.list_(pa.int32()))
+                columns = [part.column("uid"), captions, ids, part.column("entry_language")]
+                yield pa.RecordBatch.from_arrays(columns, names=["uid", "caption", "entries", "entry_language"])
 
     return match
 
 
+def _languages_apart(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    languages = batch.column("entry_language")
+    for language in pc.unique(languages):
+        yield batch.filter(pc.equal(languages, language))
+
+
+def _shifted(ids: pa.ListArray, by: int) -> pa.ListArray:
+    return ids if not by else pa.ListArray.from_arrays(ids.offsets, pc.add(ids.values, pa.scalar(by, pa.int32())))
+
+
+def _naming(metadata: str) -> Any:
+    def name(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for part in _languages_apart(batch.rename_columns(["entry_id", "entry_language", "count"])):
+                first, entries = _entries(metadata, part.column("entry_language")[0].as_py())
+                names = pa.array(entries).take(pc.subtract(part.column("entry_id"), pa.scalar(first, pa.int32())))
+                columns = [part.column("entry_id"), part.column("entry_language"), names, part.column("count")]
+                yield pa.RecordBatch.from_arrays(columns, names=["entry_id", "language", "entry", "count"])
+
+    return name
+
+
 @lru_cache(maxsize=2)
-def _matcher(metadata: str, mode: str) -> Any:
-    """One matcher per worker process: building it costs more than a batch."""
-    from curation.entries import load_entries
+def _matcher(metadata: str, mode: Mode, language: str) -> tuple[int, Any]:
+    """(first id, matcher) of a language, few per worker process: building one costs more than a batch."""
     from curation.methods import Matcher
 
-    return Matcher(load_entries(metadata), mode)
+    first, entries = _entries(metadata, language)
+    return first, Matcher(entries, mode)
+
+
+def _entries(metadata: str, language: str) -> tuple[int, list[str]]:
+    from curation.entries import load_entries, load_language
+
+    return (0, load_entries(metadata)) if language == ALL else load_language(metadata, language)

@@ -12,6 +12,7 @@ from curation.schema import VERDICT, Column
 from curation.stage import cached, stage
 
 SCORE = Column("word_score", pa.float64(), "(1 - prod P(w)) / n over the first 30 words; null without words", True)
+KEPT = Column("frequent_words_kept", pa.bool_(), "among the KEEP_SHARE with the highest score")
 COUNTS = (
     Column("word", pa.string(), "in byte-level form"),
     Column("count", pa.int64(), "occurrences, at least min_count"),
@@ -19,15 +20,21 @@ COUNTS = (
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-@stage(output=(*VERDICT.columns, SCORE), tables={"word_counts": COUNTS}, pairs=["uid", "caption"])
+@stage(output=(*VERDICT.columns, SCORE, KEPT), tables={"word_counts": COUNTS}, version=2, pairs=["uid", "caption"])
 def prune_frequent_words(
-    pairs: Any, *, keep_share: Share = 0.9, t: Annotated[float, Field(gt=0)] = 1e-7, min_count: int = 5
+    pairs: Any,
+    *,
+    keep_share: Share = 0.9,
+    t: Annotated[float, Field(gt=0)] = 1e-7,
+    min_count: int = 5,
+    drop: bool = True,
 ) -> Any:
     """Keep the KEEP_SHARE of pairs with the highest word score, exactly int(n * share), ties by uid.
 
     WFPP (arXiv:2410.10879): f(w) = count / sum of counts of words seen at least MIN_COUNT times, P(w) = 1 - sqrt(t/f).
     A deterministic ranking; a caption of rare words alone scores 0 and is pruned first, as in the published code.
-    Side table `word_counts`.
+    With --no-drop all pairs go on, and `frequent_words_kept` tells them apart: the paper trains on the kept ones and
+    then one epoch on all. Side table `word_counts`.
     """
     from pyspark.sql import functions as F
 
@@ -39,6 +46,10 @@ def prune_frequent_words(
     # A caption without words counts in n and ranks last: below any score, all of which are at least 0.
     ranked = scored.select("uid", F.coalesce("word_score", F.lit(-1.0)).alias("word_score"))
     verdicts = bounds_verdict(ranked, {"word_score": Bound(top_fraction=keep_share)})
+    verdicts = verdicts.withColumn("frequent_words_kept", F.col("keep"))
+    if not drop:
+        nothing = F.lit(None).cast("string")
+        verdicts = verdicts.withColumns({"keep": F.lit(True), "drop_reason": nothing, "drop_value": nothing})
     return verdicts.join(scored, "uid"), {"word_counts": counts}
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from curation.schema import PAIRS, SAMPLES, VERDICT, Column
@@ -13,19 +12,27 @@ from curation.stage import cached, stage, verdict
 BLOCK_SHIFT = 26  # source files are shuffled in blocks of 64 MiB: near pairs stay near, so reads stay sequential
 BUCKETS = 4096  # counts per bucket of blocks are all that comes to the driver
 SHARD = Column("shard", pa.int32(), "number of the shard, from 0 without gaps")
+SETS = (
+    Column("first_shard", pa.int32(), "number of its first shard"),
+    Column("set", pa.string(), "value of the column that divides the pairs; empty without one, or where it is null"),
+    Column("shards", pa.int32(), "number of its shards"),
+    Column("samples", pa.int64(), "pairs placed in them"),
+)
 CARRIED = [c for c in PAIRS.names if c in (*SAMPLES.names, "image")]
 
 
 def _columns(settings: dict[str, Any]) -> list[str]:
-    return list(dict.fromkeys([*CARRIED, *settings["signals"]]))
+    by = [settings["by"]] if settings["by"] else []
+    return list(dict.fromkeys([*CARRIED, *settings["signals"], *by]))
 
 
-@stage(output=(*VERDICT.columns, SHARD), version=2, pairs=_columns)
+@stage(output=(*VERDICT.columns, SHARD), tables={"sets": SETS}, ledger="sets", version=3, pairs=_columns)
 def write_shards(
     pairs: Any,
     *,
     samples_per_shard: Annotated[int, Field(ge=1)] = 10_000,
     signals: list[str] = (),
+    by: str | None = None,
     seed: int = 0,
     out: str = "",
 ) -> Any:
@@ -34,19 +41,24 @@ def write_shards(
     Order: blocks of the source files by keyed hash, then keyed hash within a shard, so that pictures are read in runs.
     The rows of a table may come in any order and cut into any files, so there each pair is a block. Equal input gives
     equal bytes, whatever the partitions. A picture that cannot be read now is dropped (`unreadable_image`) and takes no
-    place.
+    place. BY, a column of few values, gives each value shards of its own, in the order of the values (true before
+    false, null last); which ones says the side table `sets`, which the ledger repeats.
     """
     from pyspark.sql import functions as F
 
-    placed, total = _place(pairs, samples_per_shard, seed)
-    shards = max(1, -(-total // samples_per_shard))
+    placed, sets = _place(pairs, samples_per_shard, seed, by)
+    shards = max(1, sum(row["shards"] for row in sets))
     laid = placed.repartitionById(shards, "shard").sortWithinPartitions("shard", "_order", "uid")
     written = cached(laid.mapInArrow(_writing(out, list(signals)), "uid string, shard int, error string"))
-    return verdict(written, F.when(F.col("error").isNotNull(), F.lit("unreadable_image")), F.col("error"))
+    reason = F.when(F.col("error").isNotNull(), F.lit("unreadable_image"))
+    table = pa.Table.from_pylist(sets, pa.schema([(c.name, c.type) for c in SETS]))
+    return verdict(written, reason, F.col("error")), {"sets": pairs.sparkSession.createDataFrame(table)}
 
 
-def _place(pairs: Any, samples_per_shard: int, seed: int) -> tuple[Any, int]:
-    """`shard` and `_order` of each pair, from keyed hashes and 4,096 counts (no global sort, no chance); the total."""
+def _place(pairs: Any, samples_per_shard: int, seed: int, by: str | None = None) -> tuple[Any, list[dict[str, Any]]]:
+    """`shard` and `_order` of each pair, from keyed hashes and 4,096 counts a set (no global sort, no chance); the
+    rows of SETS.
+    """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
@@ -55,16 +67,33 @@ def _place(pairs: Any, samples_per_shard: int, seed: int) -> tuple[Any, int]:
     name = F.min("image_id").over(Window.partitionBy("image.uri", place))
     name = F.when((F.col("kind") == "table") | F.col("image").isNull(), F.col("uid")).otherwise(name)
     keyed = pairs.withColumns({"_block": F.xxhash64(F.lit(seed), name), "_order": F.xxhash64(F.lit(seed), "uid")})
+    keyed = keyed.withColumn("_set", F.coalesce(F.col(by).cast("string"), F.lit("")) if by else F.lit(""))
     keyed = cached(keyed.withColumn("_bucket", F.pmod("_block", F.lit(BUCKETS)).cast("int")))
-    counts = keyed.groupBy("_bucket").count().toArrow().sort_by("_bucket")
-    ends = pc.cumulative_sum(counts["count"])
-    starts = pa.table({"_bucket": counts["_bucket"], "_start": pc.subtract(ends, counts["count"])})
-    started = keyed.join(F.broadcast(pairs.sparkSession.createDataFrame(starts)), "_bucket")
-    window = Window.partitionBy("_bucket").orderBy("_block", "_order", "uid")
+    counts = keyed.groupBy("_set", "_bucket").count().toPandas()
+    sets = _sets(counts, samples_per_shard)
+    counts = counts.sort_values(["_set", "_bucket"])
+    starts = counts.groupby("_set")["count"].cumsum() - counts["count"]
+    firsts = counts["_set"].map({row["set"]: row["first_shard"] for row in sets})
+    starts = pa.table({"_set": counts["_set"], "_bucket": counts["_bucket"], "_start": starts, "_first": firsts})
+    started = keyed.join(F.broadcast(pairs.sparkSession.createDataFrame(starts)), ["_set", "_bucket"])
+    window = Window.partitionBy("_set", "_bucket").orderBy("_block", "_order", "uid")
     number = F.col("_start") + F.row_number().over(window) - 1
-    shard = F.floor(number / samples_per_shard).cast("int")
-    total = ends[-1].as_py() if len(ends) else 0
-    return started.withColumn("shard", shard).drop("_block", "_bucket", "_start"), total
+    shard = (F.col("_first") + F.floor(number / samples_per_shard)).cast("int")
+    return started.withColumn("shard", shard).drop("_set", "_block", "_bucket", "_start", "_first"), sets
+
+
+def _sets(counts: Any, samples_per_shard: int) -> list[dict[str, Any]]:
+    """The rows of SETS from the counts per set and bucket."""
+    rows, first = [], 0
+    for name, samples in sorted(counts.groupby("_set")["count"].sum().items(), key=lambda item: _set_order(item[0])):
+        shards = -(-int(samples) // samples_per_shard)
+        rows.append({"set": name, "first_shard": first, "shards": shards, "samples": int(samples)})
+        first += shards
+    return rows
+
+
+def _set_order(name: str) -> tuple[bool, bool, str]:
+    return name == "", name != "true", name
 
 
 def _writing(out: str, signals: list[str]) -> Any:

@@ -129,8 +129,8 @@ def test_a_caption_of_a_million_words():
 
 
 def test_wrong_mode_and_null_entries_are_refused():
-    with pytest.raises(RecipeError, match=r"normalised.*metaclip1"):
-        Matcher(["dog"], mode="normalised")
+    with pytest.raises(RecipeError, match=r"longest.*metaclip1"):
+        Matcher(["dog"], mode="longest")
     with pytest.raises(SchemaError, match="1 of 2 are null"):
         Matcher(["dog", None])
 

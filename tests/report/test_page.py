@@ -12,18 +12,25 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from lxml import etree, html
 from PIL import Image
 
+from curation.errors import MissingModelError
 from curation.records import read_record, write_record
+from curation.report import entries as entries_module
 from curation.report import report as report_module
 from curation.report.report import report
 from curation.shown import plain
+from curation.signals.caption_tokens import caption_tokens
 from tests.made_release import make_release
 
 ROOT = Path(__file__).parents[2]
-SECTIONS = ["funnel", "drops", "distributions", "words", "entries", "kept", "dropped", "why", "settings"]
+SECTIONS = ["funnel", "drops", "distributions", "words", "lengths", "entries", "languages", "kept", "dropped"]
+SECTIONS += ["why", "settings"]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +40,8 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def text(made):
-    assert report(made.out) == {"report": f"{made.out}/report.html"}
+    names = ["word_frequencies", "caption_lengths", "entry_counts", "language_shares"]
+    assert report(made.out) == {"report": f"{made.out}/report.html", "files": names}
     return Path(made.out, "report.html").read_text(encoding="utf-8")
 
 
@@ -158,6 +166,41 @@ def test_words_and_entries_are_counted_before_and_after(page, made):
     assert float(changed["house"][2]) == pytest.approx(share, abs=0.01)
 
 
+def test_lengths_are_those_of_all_captions(page, made):
+    """The table beside the page has every language, the page the pool's figures and the kept ones'."""
+    rows = pq.read_table(f"{made.out}/report/caption_lengths.parquet").to_pylist()
+    whole = {row["of"]: row for row in rows if row["language"] is None}
+    captions = {
+        "pool": [p["caption"] for p in made.pairs.values()],
+        "kept": [made.pairs[u]["caption"] for u in made.kept],
+    }
+    for of, texts in captions.items():
+        texts = [" ".join(text.split()) for text in texts] if of == "kept" else texts
+        tokens = np.sort(caption_tokens(pa.array(texts)).to_numpy())
+        found = whole[of]
+        assert (found["captions"], found["beyond"]) == (len(texts), int((tokens > 77).sum()))
+        assert found["tokens_max"] == tokens[-1] and found["tokens_p50"] == tokens[(len(tokens) - 1) // 2]
+        assert sum(row["captions"] for row in rows if row["of"] == of and row["language"]) == len(texts)
+    shown = {row[0]: row[1:] for row in table(section(page, "lengths"))}
+    assert shown["all captions"][:2] == ["120", str(len(made.kept))]
+    languages = {row["language"]: row["captions"] for row in rows if row["of"] == "pool" and row["language"]}
+    assert {"en", "de"} < set(languages)
+    assert {name: int(row[0]) for name, row in shown.items() if name != "all captions"}.items() <= languages.items()
+
+
+def test_without_the_vocabulary_lengths_are_left_out(tmp_path, monkeypatch):
+    made = make_release(tmp_path, size=20)
+
+    def absent(captions):
+        raise MissingModelError("no open_clip")
+
+    monkeypatch.setattr(sys.modules["curation.signals.caption_tokens"], "caption_tokens", absent)
+    assert "caption_lengths" not in report(made.out)["files"]
+    assert not Path(made.out, "report", "caption_lengths.parquet").exists()
+    page = html.parse(f"{made.out}/report.html").getroot()
+    assert "no captions whose tokens could be counted" in section(page, "lengths").text_content()
+
+
 def test_the_gallery_shows_the_smallest_uids(page, made):
     shown = [code.text for code in section(page, "kept").xpath('.//div[@class="card"]//code')]
     assert shown == [uid[:12] for uid in made.kept[:24]]
@@ -195,6 +238,8 @@ def test_an_equal_release_gives_equal_bytes(tmp_path, made, text):
     subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=tmp_path)
     second = Path(again.out, "report.html").read_text(encoding="utf-8")
     assert second.replace(again.pool, "POOL").replace(str(tmp_path), "X") == first
+    files = [{p.name: p.read_bytes() for p in Path(out, "report").iterdir()} for out in (made.out, again.out)]
+    assert files[0] == files[1] and len(files[0]) == 7
 
 
 def test_it_works_from_a_zip(tmp_path, made, text):
@@ -211,13 +256,15 @@ def test_it_works_from_a_zip(tmp_path, made, text):
 def test_a_large_pool_is_sampled_and_says_so(tmp_path, monkeypatch):
     made = make_release(tmp_path, size=80, digits=1)
     monkeypatch.setattr(report_module, "SAMPLE", 40)
+    monkeypatch.setattr(entries_module, "READ", 20)
     report(made.out)
     page = html.parse(f"{made.out}/report.html").getroot()
     assert "keyed sample of 40 pairs" in section(page, "distributions").text_content()
     first = sorted(made.pairs)[:40]
     reached = [u for u in first if (made.fate[u] or "none")[0] != "clean_captions"]
     assert f"{len(reached)} pairs" in section(page, "distributions").xpath(".//figure")[0].text_content()
-    assert "scaled to the sample" in section(page, "entries").text_content()
+    assert "scaled to these pairs" in section(page, "entries").text_content()
+    assert "keyed sample of 40 pairs" in section(page, "languages").text_content()
     assert page.xpath('//div[@class="numbers"]//b')[0].text == "80"
 
 
@@ -234,11 +281,12 @@ def test_without_pool_and_store_it_shows_what_is_left(tmp_path):
     shutil.rmtree(made.pool)
     report(made.out)
     page = html.parse(f"{made.out}/report.html").getroot()
-    assert [s.get("id") for s in page.xpath("//section")] == SECTIONS
+    assert [s.get("id") for s in page.xpath("//section")] == [s for s in SECTIONS if s != "languages"]
     assert len(section(page, "kept").xpath(".//img")) == min(24, len(made.kept))
     assert len(table(section(page, "drops"))) == len({f[:2] for f in made.fate.values() if f})
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("kept", ["empty pool", "nothing kept"])
 def test_an_empty_release_has_a_page(tmp_path, kept):
     made = make_release(tmp_path, size=20, least_words=99, shards=False)

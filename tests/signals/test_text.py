@@ -15,7 +15,7 @@ from curation.signals.caption_language import caption_language
 from curation.signals.caption_language_score import caption_language_score
 from curation.signals.caption_tokens import _pieces, caption_tokens
 from curation.signals.caption_words import caption_words
-from curation.signals.language_prediction import PREDICTION, language_prediction
+from curation.signals.language_prediction import language_prediction
 from curation.signals.number_masked_caption import number_masked_caption
 
 SIGNALS = (caption_chars, caption_words, caption_tokens, language_prediction, number_masked_caption)
@@ -97,54 +97,7 @@ def test_one_word_of_a_hundred_thousand_letters_is_counted_soon():
     assert 10_000 < found[0] < 100_000
 
 
-@pytest.mark.parametrize("language", ["en", "de", "fr", "cs"])
-def test_languages_of_labelled_captions(shared, language):
-    with gzip.open(
-        shared / "data" / "captions" / f"multi30k-task1-train.{language}.gz", "rt", encoding="utf-8"
-    ) as file:
-        captions = [next(file) for _ in range(300)]
-    for texts in (captions, [text.upper() for text in captions]):
-        found = language_prediction(pa.array(texts))
-        right = sum(code == language for code in caption_language(found).to_pylist())
-        assert right >= 0.97 * len(texts)
-        assert all(0 < score <= 1 for score in caption_language_score(found).to_pylist())
-
-
-def test_newlines_are_spaces_and_the_whole_caption_counts():
-    one, other = language_prediction(pa.array(["ein Hund\nim Park", "ein Hund im Park"])).to_pylist()
-    assert one == other
-    tail = "Ein kleiner Hund läuft über die grüne Wiese und spielt mit einem Ball. " * 5
-    found = language_prediction(pa.array(["a small dog runs on the grass " + tail]))
-    assert caption_language(found).to_pylist() == ["de"]
-
-
-def test_without_letters_there_is_no_language():
-    found = language_prediction(pa.array(["1234", "...", "", "🐕", "\n", None, "dog 1"]))
-    assert caption_language(found).to_pylist()[:6] == [None] * 6
-    assert caption_language_score(found).null_count == 6
-    assert found.type == PREDICTION
-
-
-def test_a_word_the_model_does_not_know_gets_its_prior():
-    found = language_prediction(pa.array(["猫"])).to_pylist()[0]
-    assert found == {"language": "en", "score": pytest.approx(0.1245, abs=1e-3)}
-
-
-def test_langdetect_is_seeded_and_names_the_same_languages():
-    captions = pa.array(
-        ["Ein Hund läuft über die Wiese.", "A dog runs across the grass.", "12", None, "犬が走っている"]
-    )
-    first = language_prediction(captions, backend="langdetect")
-    assert caption_language(first).to_pylist() == ["de", "en", None, None, "ja"]
-    assert language_prediction(captions, backend="langdetect").equals(first)
-    short = pa.array(["dog park", "a cat", "photo 1", "le chat"] * 5)
-    found = language_prediction(short, backend="langdetect").to_pylist()
-    assert found[:4] * 5 == found
-
-
 def test_unknown_settings_are_refused():
-    with pytest.raises(RecipeError, match=r"\['cld2'\]; known: \['fasttext', 'langdetect'\]"):
-        language_prediction(pa.array(["a"]), backend="cld2")
     with pytest.raises(RecipeError, match=r"\['words'\]"):
         number_masked_caption(pa.array(["a"]), variant="words")
 

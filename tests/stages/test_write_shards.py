@@ -23,8 +23,8 @@ def pairs(kind: str, files: int, seed: int) -> list[tuple]:
 
 def placed(spark, rows: list[tuple], samples_per_shard: int) -> list[tuple]:
     """(shard, uid, file, block) of each pair, in the order of the shards."""
-    frame, total = _place(spark.createDataFrame(rows, DDL).repartition(3), samples_per_shard, 0)
-    assert total == PAIRS
+    frame, sets = _place(spark.createDataFrame(rows, DDL).repartition(3), samples_per_shard, 0)
+    assert sets == [{"set": "", "first_shard": 0, "shards": -(-PAIRS // samples_per_shard), "samples": PAIRS}]
     found = sorted((r.shard, r._order, r.uid, r.image.uri, r.image.offset // BLOCK) for r in frame.collect())
     assert [sum(row[0] == shard for row in found) for shard in range(PAIRS // samples_per_shard)] == [
         samples_per_shard
@@ -46,5 +46,19 @@ def test_the_order_of_a_table_s_rows_and_files_does_not_count(spark, kind, same)
 
 def test_pairs_without_a_picture_are_no_block(spark):
     rows = [(uid, image_id, kind, None) for uid, image_id, kind, _ in pairs("crawl", 5, 0)]
-    frame, total = _place(spark.createDataFrame(rows, DDL), 50, 0)
-    assert total == PAIRS and frame.select("shard").distinct().count() == 8
+    frame, _ = _place(spark.createDataFrame(rows, DDL), 50, 0)
+    assert frame.select("shard").distinct().count() == 8
+
+
+def test_each_value_of_a_column_has_shards_of_its_own(spark):
+    rows = [(*row, [True, False, None][n % 3]) for n, row in enumerate(pairs("table", 1, 0))]
+    frame, sets = _place(spark.createDataFrame(rows, DDL + ", kept boolean"), 50, 0, by="kept")
+    assert [(s["set"], s["first_shard"], s["shards"], s["samples"]) for s in sets] == [
+        ("true", 0, 3, 134),
+        ("false", 3, 3, 133),
+        ("", 6, 3, 133),
+    ]
+    found = {(row.shard // 3, row.kept) for row in frame.collect()}
+    assert found == {(0, True), (1, False), (2, None)}
+    sizes = [row["count"] for row in frame.groupBy("shard").count().orderBy("shard").collect()]
+    assert sizes == [50, 50, 34, 50, 50, 33, 50, 50, 33]
