@@ -14,8 +14,6 @@ compared: the same pictures, of the same size, and how far apart. The last line 
 """
 
 import argparse
-import contextlib
-import ctypes
 import json
 import os
 import shutil
@@ -24,7 +22,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +31,7 @@ import pyarrow.parquet as pq
 import simplejpeg
 from corpora import photographs
 from paired import machine, say
+from paired.commands import adopt_orphans, peer_environment, run
 
 from curation.parts import write_part
 from curation.pool import Pool
@@ -41,24 +39,11 @@ from curation.schema import PAIRS, hex_id
 from curation.tables import write_done
 
 HERE = Path(__file__).resolve().parent
-PEER = "1.47.0"  # version of img2dataset, so that figures of different days compare
+PEER = "img2dataset==1.47.0"  # one version, so that figures of different days compare
 HOSTS = 20
 CORES = os.cpu_count() or 1
+ENVIRONMENT = {"NO_ALBUMENTATIONS_UPDATE": "1", "PYTHONPATH": str(HERE.parent)}
 THREADS = 32  # of the peer, per process: as in its authors' benchmark; its default of 256 is slower on few cores
-SAMPLE_S = 0.25  # between two looks at the CPU time of all processes
-SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): orphans become ours, so that their CPU time is counted
-
-
-def peer_command() -> Path:
-    """img2dataset in benchmarks/.venvs/download, made on first use."""
-    root = HERE / ".venvs" / "download"
-    program = root / "bin" / "img2dataset"
-    if not program.exists():
-        say(f"installing img2dataset {PEER} into {root}")
-        subprocess.run([sys.executable, "-m", "venv", "--clear", root], check=True, stdout=sys.stderr)
-        pip = [root / "bin" / "python", "-m", "pip", "install", "--quiet", "--progress-bar", "off"]
-        subprocess.run([*pip, f"img2dataset=={PEER}"], check=True, stdout=sys.stderr)
-    return program
 
 
 def write_inputs(work: Path, urls: list[str]) -> None:
@@ -91,51 +76,8 @@ def peers(work: Path, pictures: int, exif: bool = False) -> list[str]:
     flags |= {"url_col": "url", "output_format": "webdataset", "image_size": 256, "resize_mode": "keep_ratio"}
     flags |= {"encode_quality": 95, "processes_count": CORES, "thread_count": THREADS, "extract_exif": exif}
     flags |= {"number_sample_per_shard": shard, "enable_wandb": False}
-    return [str(peer_command()), *(f"--{name}={value}" for name, value in flags.items())]
-
-
-def run(command: list[str]) -> tuple[float, float]:
-    """Wall and CPU seconds of a command and of all that it starts."""
-    environment = os.environ | {"NO_ALBUMENTATIONS_UPDATE": "1", "PYTHONPATH": str(HERE.parent)}
-    ticks: dict[int, int] = {}
-    with tempfile.TemporaryFile("w+") as said:
-        start = time.monotonic()
-        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
-        while process.poll() is None:
-            ticks |= descendants()
-            time.sleep(SAMPLE_S)
-        wall = time.monotonic() - start
-        if process.returncode:
-            said.seek(0)
-            raise SystemExit(f"{command[0]} failed:\n{said.read()[-3000:]}")
-    while left := descendants():  # orphans, a JVM say
-        ticks |= left
-        os.waitpid(-1, os.WNOHANG)
-        time.sleep(SAMPLE_S)
-    return wall, sum(ticks.values()) / os.sysconf("SC_CLK_TCK")
-
-
-def descendants() -> dict[int, int]:
-    """CPU time so far of each process below this one, but the server, in ticks by process.
-
-    Sampled: Spark's daemon lets its workers go without asking for what they used.
-    """
-    parents, ticks = {}, {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            fields = path.read_text().rpartition(")")[2].split()
-            parents[int(path.parent.name)] = int(fields[1])
-            ticks[int(path.parent.name)] = int(fields[11]) + int(fields[12])
-    found = {pid for pid, parent in parents.items() if parent == os.getpid() and not _serves(pid)}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return {pid: ticks[pid] for pid in found}
-
-
-def _serves(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return photographs.__file__ in Path(f"/proc/{pid}/cmdline").read_text()
-    return False
+    program = peer_environment("download", PEER) / "img2dataset"
+    return [str(program), *(f"--{name}={value}" for name, value in flags.items())]
 
 
 def images(folder: Path) -> dict[str, bytes]:
@@ -174,15 +116,15 @@ def measured(work: Path, port: int, pictures: int, rounds: int) -> tuple[dict[st
     for number in range(rounds):
         for name in list(sides)[:: -1 if number % 2 else 1]:
             shutil.rmtree(work / name, ignore_errors=True)
-            seconds[name].append(run(sides[name]))
+            seconds[name].append(run(sides[name], ENVIRONMENT))
             say(f"{pictures} pictures, {name}: {seconds[name][-1][0]:.1f} s, CPU {seconds[name][-1][1]:.1f} s")
     return seconds, differences(work)
 
 
 def benchmark(pictures: int, rounds: int, latency: float) -> dict[str, Any]:
     """The whole measurement."""
-    ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
-    peer_command()
+    adopt_orphans()
+    peer_environment("download", PEER)
     server = subprocess.Popen([sys.executable, photographs.__file__, str(latency)], stdout=subprocess.PIPE, text=True)
     try:
         port = int(server.stdout.readline())
@@ -190,7 +132,7 @@ def benchmark(pictures: int, rounds: int, latency: float) -> dict[str, Any]:
             few, _ = measured(Path(folder), port, pictures // 10, rounds)
             many, equal = measured(Path(folder), port, pictures, rounds)
             shutil.rmtree(Path(folder) / "peer")
-            default = pictures / run(peers(Path(folder), pictures, exif=True))[0]
+            default = pictures / run(peers(Path(folder), pictures, exif=True), ENVIRONMENT)[0]
     finally:
         server.kill()
         server.wait()

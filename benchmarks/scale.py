@@ -1,12 +1,15 @@
 """Memory and cost of the pipeline at growing sizes: does either grow faster than the number of pairs?
 
     python benchmarks/scale.py [--sizes 100000,1000000,10000000] [--pictures 10000,50000] [--work DIR]
+    python benchmarks/scale.py --recipes metaclip,wfpp [--sizes ...] [--work DIR]
 
-Made captions go through `curate ingest` and the text part of the recipe `full` (its own steps, cut out of it), drawn
-pictures through the whole of it with the packaged model. Every process under a run is sampled from /proc. What START
-pairs cost is the start-up: it is taken off before costs per pair are compared. DIR (default work/bench/scale) keeps the
-sources and results: what is there, made by the same code, is not measured again; some 6 kB a caption of disk and 60 kB
-a picture. DIR/scale.md and DIR/scale.png show the result; the last line on stdout is one JSON object.
+Made captions go through `curate ingest` and the steps of a recipe that need no picture, cut out of it: the text part of
+`full` (`text`), `metaclip` and `wfpp` up to their shards. Drawn pictures go through the whole of `full` with the
+packaged model. Every process under a run is sampled from /proc. What START pairs cost is the start-up: it is taken off
+before costs per pair are compared. DIR (default work/bench/scale) keeps the sources and results: what is there, made by
+the same code, is not measured again; some 6 kB a caption and recipe of disk and 60 kB a picture. DIR/scale.md and
+DIR/scale.png show the result (scale-metaclip-wfpp.md where other recipes than the usual ones are named); the last line
+on stdout is one JSON object.
 """
 
 import argparse
@@ -26,43 +29,50 @@ from scaling.tables import VERSIONS, checks, markdown
 
 from curation.recipe import recipe_text
 
-TEXT = ("clean_captions", "text", "dedup_pairs", "match_entries", "balance_entries", "prune_frequent_words")
+# Series of captions: the packaged recipe, and its steps that need a picture beside the last one, write_shards.
+OF_PICTURES = {"pixels", "dedup_embeddings", "scores"}
+CAPTIONS = {"text": ("full", OF_PICTURES), "metaclip": ("metaclip", set()), "wfpp": ("wfpp", set())}
+PICTURES = "full"  # the one series of pairs with pictures
+USUAL = ("text", PICTURES)
 MAKERS = [Path(module.__file__) for module in (captions, pictures)]
 START = 100  # pairs whose run counts as start-up
 ROUNDS = 3  # of a bare session, of START pairs and of small sizes, where noise is large beside the work: medians count
-SMALL = {"text": 10**5, "full": 10**4}  # up to these sizes
+SMALL = dict.fromkeys(CAPTIONS, 10**5) | {PICTURES: 10**4}  # up to these sizes
 # Shares of the pairs that `full`'s t = 200 is of 10^5 captions and of 10^4 pictures.
 T_CAPTIONS, T_PICTURES = 200 / 10**5, 200 / 10**4
 
 
-def text_recipe(work: Path) -> str:
-    """Path of a recipe that holds the steps TEXT of `full`, word for word."""
-    head, *steps = recipe_text("full").split("[[stage]]")
+def part_of_recipe(name: str, work: Path) -> str:
+    """Path of a recipe that holds the steps of a packaged one that pairs without pictures go through, word for word."""
+    recipe, left_out = CAPTIONS[name]
+    head, *steps = recipe_text(recipe).split("[[stage]]")
     read = {(t := tomllib.loads(step)).get("name", t["run"]): step for step in steps}
-    path = work / "text.toml"
+    path = work / f"{name}.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("[[stage]]".join([head, *(read[name] for name in TEXT)]))
+    path.write_text("[[stage]]".join([head, *(read[step] for step in read if step not in {*left_out, "write_shards"})]))
     return str(path)
 
 
-def all_series(work: Path) -> dict[str, Series]:
-    """What is measured: captions through the text part, pictures through all of `full`."""
+def series(name: str, work: Path) -> Series:
+    """What is measured under a name: captions through a part of a recipe, or pictures through all of `full`."""
     made_by = hashlib.sha256(b"".join(path.read_bytes() for path in MAKERS)).hexdigest()[:8]  # new code, new sources
-    return {
-        "text": Series("text", text_recipe(work), captions.write_tables, work / f"captions-{made_by}", T_CAPTIONS),
-        "full": Series("full", "full", pictures.write_tars, work / f"pictures-{made_by}", T_PICTURES),
-    }
+    if name == PICTURES:
+        return Series(name, "full", pictures.write_tars, work / f"pictures-{made_by}", T_PICTURES)
+    path = part_of_recipe(name, work)
+    t_share = T_CAPTIONS if "balance_entries" in Path(path).read_text() else None
+    return Series(name, path, captions.write_tables, work / f"captions-{made_by}", t_share)
 
 
-def start_up(series: dict[str, Series], work: Path) -> dict[str, dict]:
+def start_up(every: list[Series], work: Path) -> dict[str, dict]:
     """Phases of a bare session and of START pairs through each recipe: medians of ROUNDS runs, in turn."""
-    rounds: dict[str, list] = {"session": []} | {f"{what} {name}": [] for name in series for what in ("ingest", "run")}
+    names = [f"{what} {one.name}" for one in every for what in ("ingest", "run")]
+    rounds: dict[str, list] = {name: [] for name in ("session", *names)}
     for number in range(ROUNDS):
         rounds["session"].append(measure_session(work / "rounds" / str(number), say))
-        for name, one in series.items():
+        for one in every:
             result = measure(one, START, work / "rounds" / str(number), say)
             for what in ("ingest", "run"):
-                rounds[f"{what} {name}"].append(result[what]["phases"])
+                rounds[f"{what} {one.name}"].append(result[what]["phases"])
     return {name: median_phases(found) for name, found in rounds.items()}
 
 
@@ -75,15 +85,15 @@ def measured(one: Series, size: int, work: Path) -> dict[str, Any]:
 
 
 def benchmark(work: Path, sizes: dict[str, list[int]]) -> dict[str, Any]:
-    """Measure, write table and picture, and give what was found."""
-    series = all_series(work)
-    start = start_up({name: one for name, one in series.items() if sizes[name]}, work)
-    results = {name: [measured(one, size, work) for size in sizes[name]] for name, one in series.items()}
-    results = {name: found for name, found in results.items() if found}
+    """Measure the series named in `sizes`, write table and picture, and give what was found."""
+    every = [series(name, work) for name in sizes]
+    start = start_up(every, work)
+    results = {one.name: [measured(one, size, work) for size in sizes[one.name]] for one in every}
     found = checks(results, start)
-    (work / "scale.md").write_text(markdown(results, start, found))
-    draw(results, start, work / "scale.png")
-    say(f"{work / 'scale.md'}, {work / 'scale.png'}")
+    page = work / ("scale.md" if set(sizes) <= set(USUAL) else f"scale-{'-'.join(sizes)}.md")
+    page.write_text(markdown(results, start, found))
+    draw(results, start, page.with_suffix(".png"))
+    say(f"{page}, {page.with_suffix('.png')}")
     return {"name": "scale", "checks": found, "start": start, "machine": machine(*VERSIONS), "code": code()[:12]}
 
 
@@ -91,17 +101,29 @@ def _sizes(text: str) -> list[int]:
     return sorted(int(float(size)) for size in text.split(",") if size)
 
 
+def _recipes(text: str) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    known = [*CAPTIONS, PICTURES]
+    if unknown := [name for name in names if name not in known]:
+        raise argparse.ArgumentTypeError(f"no series {unknown}; known: {known}")
+    return names
+
+
 def main() -> None:
     """Read the flags, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=_sizes, default="1e5,1e6,1e7", help="numbers of captions")
     parser.add_argument("--pictures", type=_sizes, default="1e4,5e4", help="numbers of pictures")
+    parser.add_argument(
+        "--recipes", type=_recipes, default=",".join(USUAL), help=f"of {', '.join([*CAPTIONS, PICTURES])}"
+    )
     parser.add_argument("--work", type=Path, default=Path("work/bench/scale"))
     args = parser.parse_args()
     work = args.work.resolve()
     (work / "tmp").mkdir(parents=True, exist_ok=True)
     os.environ["CURATION_TMP"] = str(work / "tmp")  # Spark's temporary files: a shuffle can be larger than /tmp
-    result = benchmark(work, {"text": args.sizes, "full": args.pictures})
+    sizes = {name: args.pictures if name == PICTURES else args.sizes for name in args.recipes}
+    result = benchmark(work, {name: each for name, each in sizes.items() if each})
     print(json.dumps(result, ensure_ascii=False))
     sys.exit(int(not all(check["ok"] for check in result["checks"])))
 

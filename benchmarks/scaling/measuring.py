@@ -26,13 +26,16 @@ SESSION = "from curation.session import spark_session as s; spark = s(100); spar
 
 
 class Series(NamedTuple):
-    """One recipe measured at several sizes; `write` makes the sources, `t_share` is t over the number of pairs."""
+    """One recipe measured at several sizes; `write` makes the sources, `t_share` is t over the number of pairs.
+
+    Without `t_share` the recipe does not balance.
+    """
 
     name: str
     recipe: str
     write: Callable[[Path, int], list[Path]]
     sources: Path
-    t_share: float
+    t_share: float | None
 
 
 def code() -> str:
@@ -58,9 +61,7 @@ def measure(series: Series, size: int, work: Path, say: Callable[[str], None]) -
     say(f"{series.name}, {size:,} pairs: ingest")
     ingest = _curate(["ingest", *map(str, sources), "--out", str(pool)], say)
     say(f"{series.name}, {size:,} pairs: run")
-    # A fixed t would keep a smaller share of a larger pool, and what comes after would look cheaper.
-    t = max(1, round(size * series.t_share))
-    run = _curate(["run", series.recipe, str(pool), str(out), "--set", f"balance_entries.t={t}"], say)
+    run = _curate(["run", series.recipe, str(pool), str(out), *_settings(series, size)], say)
     ledger = [json.loads(line) for line in (out / "ledger.jsonl").read_text().splitlines()]
     result = {
         "series": series.name,
@@ -71,6 +72,11 @@ def measure(series: Series, size: int, work: Path, say: Callable[[str], None]) -
         "mb": {name: round(megabytes(path), 1) for name, path in _places(sources, pool, out).items()},
     }
     return _keep(folder, result)
+
+
+def _settings(series: Series, size: int) -> list[str]:
+    """A fixed t would keep a smaller share of a larger pool, and what comes after would look cheaper."""
+    return [] if series.t_share is None else ["--set", f"balance_entries.t={max(1, round(size * series.t_share))}"]
 
 
 def measure_session(work: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ COST_RATIO = 1.1  # a larger pool's CPU seconds a pair over a smaller one's
 OVERHEAD_SHARE, OVERHEAD_MB = 0.1, 384 * 1.048576
 VERSIONS = ("pyspark", "pyarrow", "numba")  # of what the figures depend on most
 RECIPES = {"text": "text part of `full`", "full": "`full`"}
+RECIPES |= {name: f"`{name}` up to its shards" for name in ("metaclip", "wfpp")}
 
 
 def net_cost(result: dict[str, Any], start: dict[str, Any], what: str) -> dict[str, float]:

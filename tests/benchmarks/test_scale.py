@@ -95,11 +95,33 @@ def test_pictures_are_read_as_pairs(tmp_path):
     assert pictures.drawn(3).tobytes() == pictures.drawn(3).tobytes()
 
 
-def test_the_text_recipe_is_full_s_own_steps(tmp_path):
-    path = scale.text_recipe(tmp_path)
-    assert [step.name for step in load_recipe(path).steps] == list(scale.TEXT)
-    whole = {step.get("name", step["run"]): step for step in tomllib.loads(load_recipe("full").text)["stage"]}
+TEXT = ["clean_captions", "text", "dedup_pairs", "match_entries", "balance_entries", "prune_frequent_words"]
+
+
+@pytest.mark.parametrize("name", scale.CAPTIONS)
+def test_a_part_of_a_recipe_is_its_own_steps(tmp_path, name):
+    path = scale.part_of_recipe(name, tmp_path)
+    recipe, left_out = scale.CAPTIONS[name]
+    steps = [step.name for step in load_recipe(path).steps]
+    whole = {step.get("name", step["run"]): step for step in tomllib.loads(load_recipe(recipe).text)["stage"]}
+    assert steps == [step for step in whole if step not in left_out][:-1] and list(whole)[-1] == "write_shards"
     assert all(step == whole[step.get("name", step["run"])] for step in tomllib.loads(Path(path).read_text())["stage"])
+    assert left_out <= set(whole) and (name != "text" or steps == TEXT)
+
+
+def test_every_series_has_a_heading_and_t_where_it_balances(tmp_path):
+    assert set(tables.RECIPES) == {*scale.CAPTIONS, scale.PICTURES} == set(scale.SMALL)
+    settings = {name: measuring._settings(scale.series(name, tmp_path), 10**6) for name in tables.RECIPES}
+    balanced = ["--set", "balance_entries.t=2000"]
+    wanted = {"text": balanced, "metaclip": balanced, "wfpp": [], "full": ["--set", "balance_entries.t=20000"]}
+    assert settings == wanted
+
+
+def test_an_unknown_series_is_refused(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["scale.py", "--recipes", "metaclip,wffp"])
+    with pytest.raises(SystemExit, match="2"):
+        scale.main()
+    assert "['wffp']; known: ['text', 'metaclip', 'wfpp', 'full']" in capsys.readouterr().err
 
 
 def _result(size, cpu, worker):
