@@ -16,8 +16,12 @@ from curation.methods.matching import Matcher, match
 from curation.methods.mixing import mix_captions, sample_caption, source_counts
 from curation.methods.ngrams import lift, ngram_counts, ngram_tokens, pmi, worldwide_caps
 from curation.methods.number_masking import mask_numbers
+from curation.methods.parrot import parrot_share
+from curation.methods.scores import clip_score_report, parse_mlm_score
 from curation.methods.selecting import top_share
+from curation.methods.text_masking import mask_boxes, masked_share
 from curation.methods.uniforms import keyed_uniforms
+from curation.methods.whitening import conformity, whiten_fit, whiten_loglik
 from curation.methods.windows import caption_windows
 from curation.methods.wordnet import WordNet, synset_words
 from curation.methods.words import wfpp_words, word_frequency_scores, word_probabilities, word_scores
@@ -29,6 +33,8 @@ __all__ = [
     "caption_windows",
     "clean_caption",
     "clean_captions",
+    "clip_score_report",
+    "conformity",
     "datacomp_uid",
     "entry_probability",
     "keep_by_draws",
@@ -37,12 +43,16 @@ __all__ = [
     "laion_hash",
     "language_thresholds",
     "lift",
+    "mask_boxes",
     "mask_numbers",
+    "masked_share",
     "match",
     "metaclip_uid",
     "mix_captions",
     "ngram_counts",
     "ngram_tokens",
+    "parrot_share",
+    "parse_mlm_score",
     "pmi",
     "sample_caption",
     "source_counts",
@@ -52,6 +62,8 @@ __all__ = [
     "token_lengths",
     "top_share",
     "wfpp_words",
+    "whiten_fit",
+    "whiten_loglik",
     "word_frequency_scores",
     "word_probabilities",
     "word_scores",

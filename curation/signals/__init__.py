@@ -11,6 +11,13 @@ from curation.signals.clip_score import clip_score, number_masked_clip_score
 from curation.signals.embedding import caption_embedding, image_embedding
 from curation.signals.image_digest import image_bytes, image_sha256
 from curation.signals.image_phash import image_phash
+from curation.signals.image_quality import (
+    image_blur,
+    image_bright_share,
+    image_dark_share,
+    image_entropy,
+    image_solid_share,
+)
 from curation.signals.image_size import image_aspect, image_height_px, image_min_side_px, image_width_px
 from curation.signals.language_prediction import language_prediction
 from curation.signals.number_masked_caption import number_masked_caption
@@ -33,6 +40,11 @@ SIGNALS = {
         image_bytes,
         image_sha256,
         image_phash,
+        image_blur,
+        image_entropy,
+        image_solid_share,
+        image_dark_share,
+        image_bright_share,
         image_embedding,
         caption_embedding,
         clip_score,
