@@ -149,13 +149,19 @@ def _in_top(frame: Any, column: Any, bound: Bound) -> Any:
 
     scores = cached(frame.select(column.cast("double").alias("score"), "uid").where(FINITE))
     last = nth_best(scores, lambda n: int(n * bound.top_fraction) - (bound.rule == "exact"))
+    value = column.cast("double")
+    if bound.rule == "datacomp" and last is not None:
+        return value >= F.lit(last[0])
+    return no_later(last, value)
+
+
+def no_later(last: tuple[float, str] | None, score: Any) -> Any:
+    """The condition on a column of scores and `uid` to stand at `last`, as `nth_best` gives it, or before it."""
+    from pyspark.sql import functions as F
+
     if last is None:
         return F.lit(False)
-    score, uid = last
-    value = column.cast("double")
-    if bound.rule == "datacomp":
-        return value >= F.lit(score)
-    return (value > F.lit(score)) | ((value == F.lit(score)) & (F.col("uid") <= F.lit(uid)))
+    return (score > F.lit(last[0])) | ((score == F.lit(last[0])) & (F.col("uid") <= F.lit(last[1])))
 
 
 def nth_best(scores: Any, index_of: Callable[[int], int]) -> tuple[float, str] | None:

@@ -113,6 +113,7 @@ class Shelf:
         """Put an item at the end."""
         self.chunk.append(item)
         if len(self.chunk) >= CHUNK:
+            # An unnamed file of this process: nobody else can write what is loaded below.
             pickle.dump(self.chunk, self.file, pickle.HIGHEST_PROTOCOL)
             self.chunk = []
 

@@ -30,7 +30,8 @@ TASK_ROWS = 1 << 17  # captions of one task, all of one language: building its t
 def _readable(metadata: str) -> str:
     from curation.entries import languages, load_entries
 
-    if None in languages(metadata):  # an unknown or broken list is refused before any work
+    # An unknown or broken list is refused before any work; lists of many languages are looked into one by one, later.
+    if not metadata.endswith(".parquet") or len(languages(metadata)) == 1:
         load_entries(metadata)
     return metadata
 

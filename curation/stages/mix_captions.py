@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import pyarrow as pa
 from pydantic import Field
 
-from curation.bounds import nth_best
+from curation.bounds import no_later, nth_best
 from curation.methods.mixing import GENERATED, RAW, Strategy
 from curation.schema import VERDICT, Column
 from curation.stage import cached, stage, verdict
@@ -92,12 +92,9 @@ def _choice(strategy: Strategy, ranked: str | None, last: tuple[float, str] | No
     from pyspark.sql import functions as F
 
     there = F.col("_generated").isNotNull()
-    taken = F.lit(False)
-    if last is not None:
-        score, uid = F.lit(last[0]), F.lit(last[1])
-        taken = (F.col(ranked) > score) | ((F.col(ranked) == score) & (F.col("uid") <= uid))
-    if strategy == "generated_all":
+    if ranked is None:
         return F.when(there, F.lit(GENERATED))
+    taken = no_later(last, F.col(ranked))
     if strategy == "generated_top":
         return F.when(taken, F.lit(GENERATED))
     if strategy == "best_top":

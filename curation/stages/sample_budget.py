@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pyarrow as pa
 from pydantic import Field
 
-from curation.bounds import nth_best
+from curation.bounds import no_later, nth_best
 from curation.errors import RecipeError
 from curation.schema import VERDICT
 from curation.stage import cached, stage, verdict
@@ -49,8 +49,4 @@ def among_best(scores: Any, count_of: Any) -> Any:
     """The condition on uid and score to be among the `count_of(n)` best of `scores`, n being their number."""
     from pyspark.sql import functions as F
 
-    last = nth_best(scores, lambda n: min(n, count_of(n)) - 1)
-    if last is None:
-        return F.lit(False)
-    score, uid = last
-    return (F.col("score") > F.lit(score)) | ((F.col("score") == F.lit(score)) & (F.col("uid") <= F.lit(uid)))
+    return no_later(nth_best(scores, lambda n: min(n, count_of(n)) - 1), F.col("score"))
