@@ -56,7 +56,10 @@ def _read(path: str) -> list:
 def _parquet(path: str) -> list:
     ids = languages(path)
     if len(ids) > 1:
-        raise SchemaError(f"{path}: wanted one list, found one per language: {', '.join(map(str, ids))}")
+        raise SchemaError(
+            f"{path}: wanted one list, found one per language ({', '.join(map(str, ids))}); "
+            "match_entries takes it with mode = 'worldwide'"
+        )
     with _open_parquet(path) as table:
         return table.read(["entry"]).column("entry").to_pylist()
 
