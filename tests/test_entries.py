@@ -50,7 +50,7 @@ def test_lists_per_language(worldwide):
     }
     with pytest.raises(RecipeError, match=r"no language \['fr'\]; known: \['de', 'en', 'zh-yue'\]"):
         load_language(worldwide, "fr")
-    with pytest.raises(SchemaError, match="wanted one list, found one per language: de, en, zh-yue"):
+    with pytest.raises(SchemaError, match=r"one per language \(de, en, zh-yue\); match_entries takes it"):
         load_entries(worldwide)
 
 
