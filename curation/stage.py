@@ -126,6 +126,11 @@ def releasing() -> Iterator[None]:
             frame.unpersist()
 
 
+def collected(frame: Any) -> Any:
+    """The rows of a small frame, as pandas; Spark's toPandas would add a warning to the one line of a failure."""
+    return frame.toArrow().to_pandas()
+
+
 def verdict(frame: Any, drop_reason: Any, drop_value: Any = None) -> Any:
     """uid, keep, drop_reason, drop_value of every row: dropped where `drop_reason` (a string column) is not null."""
     from pyspark.sql import functions as F

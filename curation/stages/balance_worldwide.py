@@ -6,7 +6,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curation.schema import VERDICT, Column
-from curation.stage import cached, stage, verdict
+from curation.stage import cached, collected, stage, verdict
 from curation.stages.balance_entries import PROBABILITY, draw, probabilities
 
 LANGUAGES = (
@@ -51,13 +51,13 @@ def balance_worldwide(
     """
     from pyspark.sql import functions as F
 
-    rows = entry_counts.select("entry_id", "language", "count").toPandas()
+    rows = collected(entry_counts.select("entry_id", "language", "count"))
     thresholds = _thresholds(rows, t, anchor)
     limit = rows["language"].map(thresholds).to_numpy()
     shared = pairs.sparkSession.sparkContext.broadcast(probabilities(rows["entry_id"], rows["count"], limit))
     drawn = cached(draw(pairs, shared, "balance_worldwide", seed).join(pairs.select("uid", "entry_language"), "uid"))
     kept = pairs.join(drawn.where("drawn").select("uid"), "uid").select(F.explode("entries").alias("entry_id"))
-    after = kept.groupBy("entry_id").agg(F.count("*").alias("kept")).toPandas().set_index("entry_id")["kept"]
+    after = collected(kept.groupBy("entry_id").agg(F.count("*").alias("kept"))).set_index("entry_id")["kept"]
     by_language = drawn.groupBy("entry_language").agg(F.count("*").alias("pairs"), F.sum(F.col("drawn").cast("long")))
     summary = _summary(rows, after, thresholds, {row[0]: (row[1], row[2]) for row in by_language.collect()})
     result = verdict(drawn, F.when(~F.col("drawn"), F.lit("balanced_out")), F.col("keep_probability"))

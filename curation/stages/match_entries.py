@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator
@@ -24,6 +25,10 @@ COUNTS = (
 )
 ALL = ""  # one list for all captions
 OTHER = "other"  # the list for languages without one of their own, if there is one (MetaCLIP 2)
+# What a task gives: a row for each caption, the caption with it where nothing matched; then, without a uid, one for
+# each language, of the entries that its captions hold and how often: Java never takes the lists apart to count them.
+FOUND = "uid string, entries array<int>, entry_language string, unmatched string, counts array<long>"
+IDS, COUNTED = pa.list_(pa.int32()), pa.list_(pa.int64())
 TASK_ROWS = 1 << 17  # captions of one task, all of one language: building its tables is a small part of the work
 
 
@@ -63,13 +68,15 @@ def match_entries(
     known = [language or ALL for language in languages(metadata)] if mode == "worldwide" else [ALL]
     metadata = absolute(metadata) if metadata.endswith(FORMATS) else metadata  # tasks run in other folders
     laid = _by_language(pairs, language, known).select("uid", "caption", "entry_language")
-    schema = "uid string, caption string, entries array<int>, entry_language string"
-    matched = cached(laid.mapInArrow(_matching(metadata, mode, set(known)), schema))
-    held = matched.select(F.explode("entries").alias("entry_id"), F.col("entry_language").alias("language"))
-    counts = held.groupBy("entry_id", "language").agg(F.count("*").alias("count")).repartition("language")
+    found = cached(laid.mapInArrow(_matching(metadata, mode, set(known)), FOUND))
+    held = F.explode(F.arrays_zip(F.col("entries").alias("entry_id"), F.col("counts").alias("count")))
+    held = found.where("uid is null").select(F.col("entry_language").alias("language"), held.alias("held"))
+    counts = held.groupBy("held.entry_id", "language").agg(F.sum("held.count").alias("count")).repartition("language")
     named = counts.mapInArrow(_naming(metadata), "entry_id int, language string, entry string, count long")
     nothing = F.when(F.col("entry_language").isin(known), F.lit("no_entry")).otherwise(F.lit("no_entry_list"))
-    return verdict(matched, F.when(F.size("entries") == 0, nothing), F.col("caption")), {"entry_counts": named}
+    matched = found.where("uid is not null").drop("counts")
+    matched = verdict(matched, F.when(F.size("entries") == 0, nothing), F.col("unmatched"))
+    return matched, {"entry_counts": named}
 
 
 def _by_language(pairs: Any, language: str, known: list[str]) -> Any:
@@ -94,26 +101,43 @@ def _by_language(pairs: Any, language: str, known: list[str]) -> Any:
 
 
 def _matching(metadata: str, mode: Mode, known: set[str]) -> Any:
+    """Rows of `FOUND`: those of the captions, then one for each language of the task, with what it counted."""
+
     def match(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        counts: dict[str, np.ndarray] = {}
         for batch in batches:
             for part in _languages_apart(batch):
-                language = part.column("entry_language")[0].as_py()
-                captions = part.column("caption")
+                language, captions = part.column("entry_language")[0].as_py(), part.column("caption")
+                ids = pa.array([[]] * len(part), IDS)
                 if language in known:
-                    first, matcher = _matcher(metadata, mode, language)
-                    ids = _shifted(matcher.match(captions), first)
-                else:
-                    ids = pa.array([[]] * len(part), pa.list_(pa.int32()))
-                columns = [part.column("uid"), captions, ids, part.column("entry_language")]
-                yield pa.RecordBatch.from_arrays(columns, names=["uid", "caption", "entries", "entry_language"])
+                    first, size, matcher = _matcher(metadata, mode, language)
+                    ids = matcher.match(captions)
+                    np.add.at(counts.setdefault(language, np.zeros(size, np.int64)), np.asarray(ids.values), 1)
+                    ids = _shifted(ids, first)
+                unmatched = pc.if_else(pc.equal(pc.list_value_length(ids), 0), captions, None)
+                no_counts = pa.nulls(len(part), COUNTED)
+                yield _rows(part.column("uid"), ids, part.column("entry_language"), unmatched, no_counts)
+        for language, count in counts.items():
+            yield _counted(language, _matcher(metadata, mode, language)[0], count)
 
     return match
 
 
+def _counted(language: str, first: int, count: np.ndarray) -> pa.RecordBatch:
+    held, nothing = np.flatnonzero(count), pa.nulls(1, pa.string())
+    ids, counts = pa.array([held + first], IDS), pa.array([count[held]], COUNTED)
+    return _rows(nothing, ids, pa.array([language]), nothing, counts)
+
+
+def _rows(*columns: pa.Array) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays(list(columns), names=["uid", "entries", "entry_language", "unmatched", "counts"])
+
+
 def _languages_apart(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     languages = batch.column("entry_language")
-    for language in pc.unique(languages):
-        yield batch.filter(pc.equal(languages, language))
+    known = pc.unique(languages)
+    for language in known:
+        yield batch if len(known) == 1 else batch.filter(pc.equal(languages, language))
 
 
 def _shifted(ids: pa.ListArray, by: int) -> pa.ListArray:
@@ -133,12 +157,12 @@ def _naming(metadata: str) -> Any:
 
 
 @lru_cache(maxsize=2)
-def _matcher(metadata: str, mode: Mode, language: str) -> tuple[int, Any]:
-    """(first id, matcher) of a language, few per worker process: building one costs more than a batch."""
+def _matcher(metadata: str, mode: Mode, language: str) -> tuple[int, int, Any]:
+    """(first id, number of entries, matcher) of a language, few per worker: building costs more than a batch."""
     from curation.methods import Matcher
 
     first, entries = _entries(metadata, language)
-    return first, Matcher(entries, mode)
+    return first, len(entries), Matcher(entries, mode)
 
 
 def _entries(metadata: str, language: str) -> tuple[int, list[str]]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curation.schema import PAIRS, SAMPLES, VERDICT, Column
-from curation.stage import cached, stage, verdict
+from curation.stage import cached, collected, stage, verdict
 
 BLOCK_SHIFT = 26  # source files are shuffled in blocks of 64 MiB: near pairs stay near, so reads stay sequential
 BUCKETS = 4096  # counts per bucket of blocks are all that comes to the driver
@@ -69,7 +69,7 @@ def _place(pairs: Any, samples_per_shard: int, seed: int, by: str | None = None)
     keyed = pairs.withColumns({"_block": F.xxhash64(F.lit(seed), name), "_order": F.xxhash64(F.lit(seed), "uid")})
     keyed = keyed.withColumn("_set", F.coalesce(F.col(by).cast("string"), F.lit("")) if by else F.lit(""))
     keyed = cached(keyed.withColumn("_bucket", F.pmod("_block", F.lit(BUCKETS)).cast("int")))
-    counts = keyed.groupBy("_set", "_bucket").count().toPandas()
+    counts = collected(keyed.groupBy("_set", "_bucket").count())
     sets = _sets(counts, samples_per_shard)
     counts = counts.sort_values(["_set", "_bucket"])
     starts = counts.groupby("_set")["count"].cumsum() - counts["count"]

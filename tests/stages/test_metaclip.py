@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from pyspark.sql import functions as F
 
 from curation.schema import hex_id
 from curation.stages import STAGES
@@ -67,7 +68,7 @@ def test_raising_t_only_adds_and_rare_entries_stay(matched):
 def test_partitions_and_order_change_no_draw(matched):
     rows, counts = matched
     first = STAGES["balance_entries"](rows.where("keep"), counts, t=2, seed=1).collect()
-    shuffled = rows.where("keep").orderBy("caption").repartition(7)
+    shuffled = rows.where("keep").orderBy(F.reverse("uid")).repartition(7)
     second = STAGES["balance_entries"](shuffled, counts, t=2, seed=1).collect()
     assert {(r.uid, r.keep, r.keep_probability) for r in first} == {(r.uid, r.keep, r.keep_probability) for r in second}
     other = STAGES["balance_entries"](shuffled, counts, t=2, seed=2).collect()
