@@ -43,6 +43,16 @@ class Node:
         return self.spec.stored or any(i in IMAGE_INPUTS for i in self.inputs)
 
     @property
+    def cheap_once_decoded(self) -> bool:
+        """Whether this is a value of the decoded picture that no model is asked for."""
+        asks = any(n.spec.models for n in closure([self]))
+        return self.stored and self.level == "image" and self.decodes and not asks
+
+    @property
+    def decodes(self) -> bool:
+        return bool(self.raw & {"pixels", "pixels_small"})
+
+    @property
     def column(self) -> str:
         """Column name inside a batch: unique, since one signal may be there under two settings."""
         return f"{self.spec.name}_{self.key[:12]}"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from curation.bounds import Bound, check_type
 from curation.errors import RecipeError, unknown
-from curation.graph import Graph
+from curation.graph import Graph, Node, closure
 from curation.schema import PAIRS, VERDICT
 from curation.stage import StageSpec
 
@@ -51,6 +51,14 @@ class Recipe:
     graph: Graph
     steps: tuple[Step, ...]
     phases: tuple[Phase, ...] = ()
+
+    def cheap_signals(self, start: int) -> tuple[Node, ...]:
+        """Signals that steps from number `start` on read and that cost little where a picture is decoded anyway."""
+        made = {c.name for s in self.steps for c in s.spec.output} | {*PAIRS.names}
+        wanted = [(s, t) for s in self.steps[start:] for t, on in zip(s.spec.reads, s.on) if "." not in on]
+        names = dict.fromkeys(n for s, t in wanted for n in s.spec.columns(t, s.settings) if n in self.graph)
+        nodes = closure(self.graph.node(name) for name in names if name not in made)
+        return tuple(node for node in nodes if node.cheap_once_decoded)
 
 
 def recipe_names() -> list[str]:

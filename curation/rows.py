@@ -67,6 +67,7 @@ class Rows:
     store: str
     graph: Graph
     chain: tuple[StageTable, ...] = ()
+    cheap: tuple[Node, ...] = ()  # signals that later stages read, computed as soon as pictures are decoded
 
     @property
     def key(self) -> str:
@@ -110,7 +111,7 @@ class Rows:
         roots |= {"extra"} if extra else set()
         frame = self._join(spark, list(dict.fromkeys(["uid", *plain, *sorted(roots)])))
         if nodes:
-            frame = Store(spark, self.store).attach(frame, nodes, self._keys, self.count)
+            frame = Store(spark, self.store).attach(frame, nodes, self._keys, self.count, self.cheap)
         for name in extra:
             frame = frame.withColumn(name, F.col("extra").getItem(name.removeprefix("extra.")))
         return frame.select(*(f"`{c}`" for c in columns))

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 from curation import __version__, release, tables
@@ -53,6 +54,8 @@ def _run(spark: Any, recipe: Recipe, pool: Pool, out: str, store: str) -> dict[s
     computed = 0
     for number, step in enumerate(recipe.steps, 1):
         inputs = [made[name] for name in step.on]
+        if isinstance(inputs[0], Rows):
+            inputs[0] = replace(inputs[0], cheap=recipe.cheap_signals(number))
         started = time.monotonic()
         writes = "out" in step.settings  # what it writes lies in OUT, and so does its table: both go together
         settings = step.settings | {"out": out} if writes else step.settings

@@ -8,7 +8,7 @@ key: only rows that are not there are computed.
 import contextlib
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from curation import tables
@@ -36,21 +36,30 @@ class Store:
         return join(self.uri, "signals", f"{node.spec.name}-{node.key}")
 
     def attach(
-        self, frame: Any, nodes: dict[str, Node], keys: Callable[[tuple[str, ...]], list[str]], count: int
+        self,
+        frame: Any,
+        nodes: dict[str, Node],
+        keys: Callable[[tuple[str, ...]], list[str]],
+        count: int,
+        cheap: Iterable[Node] = (),
     ) -> Any:
         """`frame` plus two columns per name: the signal, and NAME__error that says why it is null.
 
         `frame` has uid, image_id, image and the pool columns that the nodes read. Stored signals that are not there
         yet are computed first, those of one level (image, text, pair) in one pass. `keys` gives, for the columns that a
         signal reads, the key of these rows and of those that hold them with the same columns: what was computed for
-        one of these needs no look at the rows, of which there are `count`.
+        one of these needs no look at the rows, of which there are `count`. Where pictures are decoded, the `cheap`
+        signals are computed too, so that who asks for them later need not decode again.
         """
         wanted = list(nodes.values())
         stored = [n for n in closure(wanted) if n.stored]
         by_pass = sorted(stored, key=lambda n: (LEVELS.index(n.level), len(n.columns), n.columns))
         for (level, columns), group in itertools.groupby(by_pass, key=lambda n: (n.level, n.columns)):
             read = columns if level == "text" else (*columns, "image")
-            self._ensure(frame, list(group), level, keys(read), count)
+            group = list(group)
+            if any(node.decodes for node in group):
+                group += [node for node in cheap if node not in group]
+            self._ensure(frame, group, level, keys(read), count)
         unstored = [n for n in wanted if not n.stored]
         at_hand = {n.key: n for n in [*(n for n in wanted if n.stored), *stored_inputs(unstored)]}
         joined = self._join(frame, list(at_hand.values()))

@@ -98,6 +98,26 @@ def test_a_picture_with_three_captions_is_embedded_once(release, pool):
     assert done["models"]["clip"]["digest"]
 
 
+def test_what_later_stages_see_in_a_picture_is_taken_when_it_is_decoded_for_its_embedding(pool, model, tmp_path):
+    recipe = tmp_path / "seen.toml"
+    recipe.write_text(
+        f"""
+        signals.clip = "{model}"
+        [[stage]]
+        run = "dedup_embeddings"
+        with.threshold = 0.99999
+        [[stage]]
+        run = "select_subset"
+        with.keep.image_blur = {{ min = 0 }}
+        with.keep.image_bytes = {{ min = 1 }}
+        """
+    )
+    run(str(recipe), pool, str(tmp_path / "out"), store=str(tmp_path / "store"))
+    rows = {f.name.split("-")[0]: _rows(tables.read_done(str(f))) for f in Path(tmp_path, "store/signals").glob("*")}
+    assert rows["image_blur"] == rows["image_embedding"] == 24
+    assert rows["image_bytes"] < 24  # nothing is decoded for that one: it waits until it is asked for
+
+
 def test_changing_a_text_bound_computes_no_embedding(release, pool, model, tmp_path):
     copy = str(tmp_path / "pool")
     shutil.copytree(pool, copy)

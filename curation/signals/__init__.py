@@ -1,6 +1,7 @@
 """The registry of signals, a line each. A new signal is a file here and a line below."""
 
 from curation.signals.caption_chars import caption_chars
+from curation.signals.caption_content_words import caption_content_words
 from curation.signals.caption_language import caption_language
 from curation.signals.caption_language_score import caption_language_score
 from curation.signals.caption_synsets import caption_synsets
@@ -27,6 +28,7 @@ SIGNALS = {
     for function in (
         caption_chars,
         caption_words,
+        caption_content_words,
         caption_tokens,
         caption_synsets,
         language_prediction,

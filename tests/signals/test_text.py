@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from curation.errors import RecipeError
 from curation.signals.caption_chars import caption_chars
+from curation.signals.caption_content_words import caption_content_words
 from curation.signals.caption_language import caption_language
 from curation.signals.caption_language_score import caption_language_score
 from curation.signals.caption_tokens import _pieces, caption_tokens
@@ -33,6 +34,32 @@ def test_chars_and_words_are_pythons(captions):
     array = pa.array(captions, pa.string())
     assert caption_chars(array).to_pylist() == [None if c is None else len(c) for c in captions]
     assert caption_words(array).to_pylist() == [None if c is None else len(c.split()) for c in captions]
+
+
+PLACEHOLDERS = """image|Photo|untitled|IMG_2031|DSC00123.jpg|click to enlarge|Click here to view the full size image.
+no image available|http://pictures.example/1.html|www.pictures.example|logo.png|figure 3|Fig. 12:|thumbnail|[image]
+(photo)|1280x1024|screenshot 2021-04-03 at 12.30.11|...|12345|slide 1 of 7|my_red_dog.jpeg|view larger image|&"""
+SAYING = """a dog|the photo shows Anna|Figure 3: the mitral valve|logo of the Linux foundation|search party
+home made bread|Bild eines Hundes|\u4e00\u53ea\u7ea2\u8272\u7684\u72d7|no parking|jpeg compression|3 cats"""
+
+
+def test_placeholders_have_no_content_and_captions_have():
+    nothing, something = (pa.array(text.replace("\n", "|").split("|")) for text in (PLACEHOLDERS, SAYING))
+    assert {c: n for c, n in zip(nothing.to_pylist(), caption_content_words(nothing).to_pylist()) if n} == {}
+    assert 0 not in caption_content_words(something).to_pylist()
+    assert caption_content_words(pa.array([None, "", "image  dog\tphoto"])).to_pylist() == [None, 0, 1]
+
+
+@given(CAPTIONS)
+def test_content_words_are_at_most_the_words(captions):
+    array = pa.array(captions, pa.string())
+    assert all(
+        n is None or n <= w for n, w in zip(caption_content_words(array).to_pylist(), caption_words(array).to_pylist())
+    )
+
+
+def test_nearly_all_real_captions_say_something(real):
+    assert pa.compute.mean(pa.compute.greater(caption_content_words(real), 0)).as_py() > 0.98
 
 
 def test_every_blank_parts_words():
