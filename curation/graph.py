@@ -86,9 +86,11 @@ class Graph:
         spec = function.spec
         if spec.name in path:
             raise RecipeError(f"signal {spec.name} reads itself: {' -> '.join([*path, spec.name])}")
-        inputs = tuple(self._input(name, settings, (*path, spec.name)) for name in spec.reads)
-        own = {k: settings.get(k, v) for k, v in spec.settings.items()}
+        own = {k: _frozen(settings.get(k, v)) for k, v in spec.settings.items()}
         _check_settings(spec, own)
+        reads = [spec.instead(own).get(name, name) for name in spec.reads] if spec.instead else spec.reads
+        under = [settings | change for change in _changes(spec, own)]
+        inputs = tuple(self._input(name, each, (*path, spec.name)) for each in under for name in reads)
         raw = frozenset(r for i in inputs for r in (i.raw if isinstance(i, Node) else [i]))
         return Node(function, tuple(sorted(own.items())), inputs, _key(spec, own, inputs), raw)
 
@@ -99,6 +101,21 @@ class Graph:
             return name
         known = [*IMAGE_INPUTS, *PAIRS.names, *self.functions]
         raise unknown("input", [name], known, f"signal {path[-1]}")
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _changes(spec: SignalSpec, own: dict[str, Any]) -> list[dict[str, Any]]:
+    """The changes of settings under which a signal reads its inputs: none, or one for each value that it lists."""
+    if spec.each is None:
+        return [{}]
+    setting, listed = spec.each
+    values = own[listed]
+    if not isinstance(values, tuple) or not values or not all(isinstance(value, str) for value in values):
+        raise RecipeError(f"signal {spec.name}: {listed} = {values!r}, wanted a list of names, at least one")
+    return [{setting: value} for value in values]
 
 
 def _check_settings(spec: SignalSpec, settings: dict[str, Any]) -> None:
