@@ -9,6 +9,7 @@ import contextlib
 import functools
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,6 +99,7 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
         "counts": {"pool": last.pool.rows, "kept": last.count, "shards": len(written)},
         "stages": untimed,
         "signals": _signals(recipe, last),
+        "signal_settings": recipe.graph.shared | recipe.graph.aliases,
         "phases": _phases(recipe, stages),
         "samples": [w["samples"] for w in written],
         "tars": [w["tar"] for w in written],
@@ -155,7 +157,9 @@ def _signals(recipe: Recipe, last: Rows) -> dict[str, Any]:
 
     read = {n for s in recipe.steps for t in s.spec.reads for n in s.spec.columns(t, s.settings)}
     nodes = {n: recipe.graph.node(n) for n in sorted(read) if n in recipe.graph}
-    nodes = {n.spec.name: n for n in closure(nodes.values()) if n.stored} | nodes
+    below = [n for n in closure(nodes.values()) if n.stored]
+    names = Counter(n.spec.name for n in below)  # one signal may be there under several settings
+    nodes = {n.spec.name if names[n.spec.name] == 1 else n.column: n for n in below} | nodes
     store = Store(None, last.store)
     described = {}
     for name, node in nodes.items():
