@@ -3,11 +3,11 @@
     python benchmarks/decode.py [--rounds N] [--pictures FOLDER]
 
 Sides: `peer` decodes by Pillow and resizes and crops to 224 px by open_clip's own transform; `full` and `scaled` are
-those modes of `image_embedding` (docs/embedding.md), `exact` our decoder with that transform. On drawn photographs
-of 0.8 and of 3 megapixels, and on the JPEGs of FOLDER, by default the figures of the shared papers where they are.
-In turn, on one thread, thread CPU time, median over the rounds. What each mode moves: the PSNR of its 224 px picture to the
-peer's, and the cosine of its vector (sample-clip, the packaged model: trained, of 80 px) to that of `exact`. `ratio` is
-that of `full` on the photographs of 0.8 megapixels. The last line on stdout is one JSON object.
+those modes of `image_embedding` (docs/embedding.md), `exact` our decoder with that transform. On drawn photographs of
+0.8 and of 3 megapixels, and on the JPEGs of FOLDER, by default the figures of the shared papers where they are. In
+turn, on one thread, thread CPU time, median over the rounds. What each mode moves: the PSNR of its 224 px picture to
+the peer's, and the cosine of its vector (sample-clip, the packaged model: trained, of 80 px) to that of `exact`.
+`ratio` is that of `full` on the photographs of 0.8 megapixels. The last line on stdout is one JSON object.
 """
 
 import argparse
