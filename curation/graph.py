@@ -1,6 +1,7 @@
 """Signals as a graph: which signals a column needs, with which settings, and the key under which each is stored."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -160,6 +161,13 @@ def closure(nodes: Iterable[Node]) -> list[Node]:
     for node in sorted(nodes, key=lambda n: n.key):
         visit(node)
     return list(found.values())
+
+
+def by_name(nodes: Iterable[Node]) -> dict[str, Node]:
+    """The nodes by the name of their signal or, where one is there under several settings, of their column."""
+    listed = list(nodes)
+    names = Counter(node.spec.name for node in listed)
+    return {node.spec.name if names[node.spec.name] == 1 else node.column: node for node in listed}
 
 
 def stored_inputs(nodes: Iterable[Node]) -> list[Node]:

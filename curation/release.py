@@ -9,7 +9,6 @@ import contextlib
 import functools
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -152,14 +151,12 @@ def write_lines(uri: str, values: list[dict[str, Any]]) -> None:
 
 def _signals(recipe: Recipe, last: Rows) -> dict[str, Any]:
     """Every stored signal that the recipe reads: key, settings, and the models behind it as its commit record says."""
-    from curation.graph import closure
+    from curation.graph import by_name, closure
     from curation.store import Store
 
     read = {n for s in recipe.steps for t in s.spec.reads for n in s.spec.columns(t, s.settings)}
     nodes = {n: recipe.graph.node(n) for n in sorted(read) if n in recipe.graph}
-    below = [n for n in closure(nodes.values()) if n.stored]
-    names = Counter(n.spec.name for n in below)  # one signal may be there under several settings
-    nodes = {n.spec.name if names[n.spec.name] == 1 else n.column: n for n in below} | nodes
+    nodes = by_name(n for n in closure(nodes.values()) if n.stored) | nodes
     store = Store(None, last.store)
     described = {}
     for name, node in nodes.items():
