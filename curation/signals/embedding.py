@@ -5,6 +5,9 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from curation.decode import SMALL_SIDE
+from curation.errors import RecipeError
+from curation.models.clip_source import input_side
 from curation.schema import VECTOR
 from curation.signal import ClipModel, signal
 from curation.vectors import from_matrix
@@ -15,6 +18,12 @@ ADDED = {"decode": "full", "precision": "fp32"}
 
 
 def _decoded(settings: dict[str, Any]) -> dict[str, str]:
+    """Which pixels are read; RecipeError for a model whose input a scaled decode does not fill."""
+    side = input_side(settings["clip"]) if settings["decode"] == "scaled" else 0
+    if side > SMALL_SIDE:
+        raise RecipeError(
+            f"model {settings['clip']!r} reads {side} px, decode = 'scaled' gives {SMALL_SIDE}; known: full, exact"
+        )
     return {"pixels_bounded": {"exact": "pixels", "scaled": "pixels_small"}.get(settings["decode"], "pixels_bounded")}
 
 

@@ -83,6 +83,16 @@ def test_a_setting_chooses_the_decode(model, decode, name):
         Graph({"clip": model, "decode": "none"}).node("clip_score")
 
 
+def test_a_scaled_decode_must_fill_the_model(tmp_path):
+    from tests.small_clip import CONFIG, write_model
+
+    vision = {**CONFIG["model_cfg"]["vision_cfg"], "image_size": 464}
+    name = write_model(tmp_path, {**CONFIG, "model_cfg": {**CONFIG["model_cfg"], "vision_cfg": vision}})
+    with pytest.raises(RecipeError, match="reads 464 px, decode = 'scaled' gives 448"):
+        Graph({"clip": name, "decode": "scaled"}).node("clip_score")
+    assert Graph({"clip": name}).node("clip_score")
+
+
 def test_precision_is_part_of_the_key(model):
     names = ("image_embedding", "caption_embedding", "number_masked_clip_score", "captions_clip_score")
     for name in names:
