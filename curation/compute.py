@@ -5,7 +5,7 @@ and its parts are named by what is in them, so a retry finds what an earlier att
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +15,16 @@ from curation import tables
 from curation.graph import Node, closure
 from curation.parts import Part, find_part, write_part
 from curation.schema import hex_id
-from curation.signal import IMAGE_INPUTS
+from curation.signal import IMAGE_INPUTS, PIXELS
 from curation.vectors import to_binary
 
+if TYPE_CHECKING:
+    from curation.images import ImageBatch
+
 ERROR = "__error"  # suffix of the column that says why a signal is null
+# Pictures in memory at once, twice over: those in use and the next ones. 64 Mpx are 200 MB.
+CPU_BATCH = {"images": 64, "pixels": 64 << 20}
+GPU_BATCH = {"images": 256, "pixels": 128 << 20}
 
 
 class Job(NamedTuple):
@@ -60,7 +66,8 @@ def _models(node: Node) -> dict[str, Any]:
     from curation.models.named import describe
 
     settings = dict(node.settings)
-    return {name: describe(kind, settings[name]) for name, kind in node.spec.models.items()}
+    precision = settings.get("precision", "fp32")
+    return {name: describe(kind, settings[name], precision) for name, kind in node.spec.models.items()}
 
 
 def signal_schema(value: pa.DataType) -> pa.Schema:
@@ -115,25 +122,42 @@ def _checked(node: Node, value: pa.Array, count: int) -> pa.Array:
 
 def _compute_image(rows: pa.Table, nodes: list[Node]) -> list[tuple[pa.Array, pa.Array]]:
     """One pass over the pictures of a bucket, in file order; each is read and decoded once for all nodes."""
-    from curation.images import batches
-
     given = {name: rows[name].combine_chunks() for name in rows.column_names}
     needs = {r for n in closure(nodes) if _needed(n, nodes, given) for r in n.inputs if r in IMAGE_INPUTS}
     if not needs:
         return _compute_columns("image", rows, nodes)
     pieces: list[list[pa.Array]] = [[] for _ in nodes]
     errors: list[str | None] = []
-    for part, batch in batches(rows["image"].to_pylist(), small="pixels" not in needs):
+    pixels = [name for name in PIXELS if name in needs]
+    for part, batch, inputs in _loaded(rows["image"].to_pylist(), pixels, _bounds(nodes)):
         here = {name: column[part] for name, column in given.items()}
-        here["encoded"] = pa.array(batch.encoded, pa.binary())
-        here |= {"pixels": batch.pixels} if "pixels" in needs else {}
-        here |= {"pixels_small": batch.pixels_small} if "pixels_small" in needs else {}
-        values = evaluate(nodes, here, len(batch.encoded))
+        values = evaluate(nodes, here | inputs, len(batch))
         for piece, node in zip(pieces, nodes):
             piece.append(values[node.column])
         errors += batch.errors
     error = pa.array(errors, pa.string())
     return [_with_error(pa.concat_arrays(piece), [error]) for piece in pieces]
+
+
+def _bounds(nodes: list[Node]) -> dict[str, int]:
+    """Pictures and pixels read together where a GPU works on them: while it has some, others are made ready."""
+    from curation.models.device import task_device
+
+    models = any("clip" in node.spec.models.values() for node in closure(nodes))
+    return GPU_BATCH if models and task_device() != "cpu" else CPU_BATCH
+
+
+def _loaded(
+    pointers: list[dict | None], pixels: list[str], bounds: dict[str, int]
+) -> Iterator[tuple[slice, "ImageBatch", dict[str, Any]]]:
+    """Rows, pictures and engine inputs, batch by batch; the next one is read and decoded while the last is in use."""
+    from curation.images import ahead, batches
+
+    def loaded() -> Iterator[tuple[slice, "ImageBatch", dict[str, Any]]]:
+        for part, batch in batches(pointers, decoded=pixels, max_images=bounds["images"], max_pixels=bounds["pixels"]):
+            yield part, batch, {"encoded": pa.array(batch.encoded, pa.binary())} | {n: batch.decoded(n) for n in pixels}
+
+    return ahead(loaded())
 
 
 def _compute_columns(level: str, rows: pa.Table, nodes: list[Node]) -> list[tuple[pa.Array, pa.Array]]:

@@ -52,6 +52,8 @@ _BAND_PIXELS = 1 << 20  # of a conversion at a time: 4 MB, about a core's cache
 # texture, line drawings) to 55 dB.
 SMALL_SIDE = 448
 _SCALES = (8, 4, 2)  # libjpeg's scaled decodes that drop whole octaves of the DCT
+# Of a batch of at most 64 Mpx (curation.images) 16 pictures fit: as many as a model on a CPU takes at a time.
+BOUNDED_PIXELS = 4 << 20
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -80,6 +82,29 @@ def decode_small(data: bytes) -> np.ndarray:
     """
     found = header(data)
     return decode_at(data, found, small_scale(found))
+
+
+def decode_bounded(data: bytes) -> np.ndarray:
+    """Pixels as `decode` gives them, of a JPEG of more than 4 Mpx scaled by 1/2, 1/4 or 1/8 to at most that.
+
+    Otherwise as `decode_small`.
+    """
+    found = header(data)
+    return decode_at(data, found, bounded_scale(found))
+
+
+def bounded_scale(found: Header) -> int:
+    """The divisor of that decode: 1, 2, 4 or 8; 1 for all but greyscale and colour JPEG.
+
+    >>> bounded_scale(Header(2048, 2048, "jpg", components=3)), bounded_scale(Header(2049, 2048, "jpg", components=3))
+    (1, 2)
+    >>> bounded_scale(Header(4000, 3000, "jpg", components=3)), bounded_scale(Header(30000, 30000, "jpg", components=3))
+    (2, 8)
+    """
+    if found.components not in (1, 3):
+        return 1
+    sizes = ((scale, -(-found.width // scale) * -(-found.height // scale)) for scale in (1, *reversed(_SCALES)))
+    return next((scale for scale, size in sizes if size <= BOUNDED_PIXELS), max(_SCALES))
 
 
 def small_scale(found: Header) -> int:

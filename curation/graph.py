@@ -1,6 +1,7 @@
 """Signals as a graph: which signals a column needs, with which settings, and the key under which each is stored."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -96,9 +97,11 @@ class Graph:
         spec = function.spec
         if spec.name in path:
             raise RecipeError(f"signal {spec.name} reads itself: {' -> '.join([*path, spec.name])}")
-        inputs = tuple(self._input(name, settings, (*path, spec.name)) for name in spec.reads)
-        own = {k: settings.get(k, v) for k, v in spec.settings.items()}
+        own = {k: _frozen(settings.get(k, v)) for k, v in spec.settings.items()}
         _check_settings(spec, own)
+        reads = [spec.instead(own).get(name, name) for name in spec.reads] if spec.instead else spec.reads
+        under = [settings | change for change in _changes(spec, own)]
+        inputs = tuple(self._input(name, each, (*path, spec.name)) for each in under for name in reads)
         raw = frozenset(r for i in inputs for r in (i.raw if isinstance(i, Node) else [i]))
         return Node(function, tuple(sorted(own.items())), inputs, _key(spec, own, inputs), raw)
 
@@ -109,6 +112,21 @@ class Graph:
             return name
         known = [*IMAGE_INPUTS, *PAIRS.names, *self.functions]
         raise unknown("input", [name], known, f"signal {path[-1]}")
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _changes(spec: SignalSpec, own: dict[str, Any]) -> list[dict[str, Any]]:
+    """The changes of settings under which a signal reads its inputs: none, or one for each value that it lists."""
+    if spec.each is None:
+        return [{}]
+    setting, listed = spec.each
+    values = own[listed]
+    if not isinstance(values, tuple) or not values or not all(isinstance(value, str) for value in values):
+        raise RecipeError(f"signal {spec.name}: {listed} = {values!r}, wanted a list of names, at least one")
+    return [{setting: value} for value in values]
 
 
 def _check_settings(spec: SignalSpec, settings: dict[str, Any]) -> None:
@@ -153,6 +171,13 @@ def closure(nodes: Iterable[Node]) -> list[Node]:
     for node in sorted(nodes, key=lambda n: n.key):
         visit(node)
     return list(found.values())
+
+
+def by_name(nodes: Iterable[Node]) -> dict[str, Node]:
+    """The nodes by the name of their signal or, where one is there under several settings, of their column."""
+    listed = list(nodes)
+    names = Counter(node.spec.name for node in listed)
+    return {node.spec.name if names[node.spec.name] == 1 else node.column: node for node in listed}
 
 
 def stored_inputs(nodes: Iterable[Node]) -> list[Node]:

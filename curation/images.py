@@ -1,13 +1,14 @@
 """Image pointers (uri, offset, length) -> bytes -> pixels, in order, bounded in bytes, pixels and pictures.
 
     for rows, batch in batches(pointers):      # pointers sorted by (uri, offset): each file is opened once
-        batch.encoded, batch.pixels, batch.pixels_small, batch.errors
+        batch.encoded, batch.pixels, batch.pixels_bounded, batch.pixels_small, batch.errors
 
 One bad picture costs its own row: an error value beside it, never the batch.
 """
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from typing import BinaryIO
 import fsspec
 import numpy as np
 
-from curation.decode import decode, decode_small, small_scale
+from curation.decode import bounded_scale, decode, decode_at, decode_small, small_scale
 from curation.errors import BadItemError
 from curation.files import local_path
 from curation.headers import LIMITS, Header, Limits, header
@@ -28,11 +29,18 @@ __all__ = ["LIMITS", "Header", "ImageBatch", "Limits", "batches", "decode", "dec
 _NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, ValueError)
 _NO_FILE_NUMBERS = (errno.ENAMETOOLONG, errno.ELOOP)
 MAX_BATCH_BYTES = 64 << 20  # encoded bytes of a batch; 64 pictures at the limit of bytes would be 1.3 GB
+FULL_BATCH = 16  # pictures that models take at a time on a CPU: a batch cut short holds a multiple of it
+_SCALES = {"pixels": lambda found: 1, "pixels_bounded": bounded_scale, "pixels_small": small_scale}
 
 
 def threads() -> int:
-    """CPU threads this process may use: CURATION_THREADS, which tasks set so that they do not fight, else all cores."""
-    return int(os.environ.get("CURATION_THREADS") or os.cpu_count() or 1)
+    """CPU threads this process may use: CURATION_THREADS, else the cores of its Spark task, else all of the machine."""
+    given = os.environ.get("CURATION_THREADS")
+    if given:
+        return int(given)
+    spark = sys.modules.get("pyspark.taskcontext")  # not imported for this: outside of Spark nothing needs it
+    task = spark.TaskContext.get() if spark else None
+    return task.cpus() if task is not None else os.cpu_count() or 1
 
 
 def threaded(function: Callable, items: Sequence) -> list:
@@ -41,6 +49,18 @@ def threaded(function: Callable, items: Sequence) -> list:
         return [function(item) for item in items]
     with ThreadPoolExecutor(threads()) as pool:
         return list(pool.map(function, items))
+
+
+def ahead(items: Iterator) -> Iterator:
+    """The items in order, each made on another thread while its predecessor is in use; not where `threads()` is 1."""
+    if threads() == 1:
+        yield from items
+        return
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
 
 
 def read_pointers(pointers: Iterable[dict | None], limit_bytes: int = LIMITS.bytes) -> Iterator[bytes | BadItemError]:
@@ -106,8 +126,7 @@ class ImageBatch:
         self.errors: list[str | None] = [str(i) if isinstance(i, BadItemError) else None for i in items]
         self.decodes = 0
         self._headers: list[Header | None] = [self._try(header, i) for i in range(len(items))]
-        self._pixels: list[np.ndarray | None] | None = None
-        self._small: list[np.ndarray | None] | None = None
+        self._decoded: dict[str, list[np.ndarray | None]] = {}
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -119,30 +138,40 @@ class ImageBatch:
     @property
     def pixels(self) -> list[np.ndarray | None]:
         """Full resolution, uint8 RGB, (height, width, 3), EXIF-rotated, read-only; None where errors[i] is set."""
-        if self._pixels is None:
-            self._pixels = self._decoded(decode, self._small)
-        return self._pixels
+        return self.decoded("pixels")
+
+    @property
+    def pixels_bounded(self) -> list[np.ndarray | None]:
+        """As `pixels`, but JPEG above 4 Mpx scaled by the rule of `decode_bounded`; else the same arrays."""
+        return self.decoded("pixels_bounded")
 
     @property
     def pixels_small(self) -> list[np.ndarray | None]:
         """As `pixels`, but JPEG scaled by the rule of `decode_small`; the same arrays where it scales nothing."""
-        if self._small is None:
-            self._small = self._decoded(decode_small, self._pixels)
-        return self._small
+        return self.decoded("pixels_small")
 
-    def _decoded(self, decoder: Callable, other: list[np.ndarray | None] | None) -> list[np.ndarray | None]:
+    def decoded(self, name: str) -> list[np.ndarray | None]:
+        """The pixels of that name, decoded when first asked for."""
+        if name not in self._decoded:
+            self._decoded[name] = self._decode(_SCALES[name])
+        return self._decoded[name]
+
+    def _decode(self, scale: Callable[[Header], int]) -> list[np.ndarray | None]:
         found: list[np.ndarray | None] = [None] * len(self)
-        wanted = []
-        for i in range(len(self)):
-            head = self.header(i)
+        wanted: list[int] = []
+        for i, head in enumerate(self._headers):
             if head is None or self.errors[i] is not None:
                 continue
-            if other is not None and other[i] is not None and small_scale(head) == 1:
-                found[i] = other[i]  # both sizes are the same picture
-            else:
-                wanted.append(i)
+            # Two names that scale alike are the same picture.
+            same = [self._decoded[n][i] for n in self._decoded if _SCALES[n](head) == scale(head)]
+            found[i] = next((pixels for pixels in same if pixels is not None), None)
+            wanted += [i] if found[i] is None else []
         self.decodes += len(wanted)
-        for i, pixels in zip(wanted, threaded(lambda i: self._try(decoder, i), wanted)):
+
+        def decoder(i: int) -> np.ndarray | None:
+            return self._try(lambda data: decode_at(data, self._headers[i], scale(self._headers[i])), i)
+
+        for i, pixels in zip(wanted, threaded(decoder, wanted)):
             found[i] = pixels
         return found
 
@@ -162,33 +191,38 @@ def batches(
     max_images: int = 64,
     max_pixels: int = 64 << 20,
     max_bytes: int = MAX_BATCH_BYTES,
-    small: bool = False,
+    decoded: Sequence[str] = ("pixels",),
 ) -> Iterator[tuple[slice, ImageBatch]]:
     """(slice of `pointers`, its ImageBatch), in order, covering every pointer once.
 
     A batch holds at most `max_images` pictures, `max_pixels` pixels and `max_bytes` encoded bytes; a picture that alone
-    exceeds one of them is a batch of its own. Pixels count at full resolution, with `small` as `pixels_small` has
-    them: fuller batches for whoever reads no others. Empty pointers give no batch.
+    exceeds one of them is a batch of its own. Pixels count as the largest of the names `decoded` has them: fuller
+    batches for whoever reads scaled ones alone. A batch that is full before its time leaves pictures beyond a multiple
+    of 16 to the next one. Empty pointers give no batch.
     """
     items: list[bytes | BadItemError] = []
-    start = pixels = size = 0
+    costs: list[tuple[int, int, int]] = []
+    start = 0
     for item in read_pointers(pointers):
-        more_pixels, more_bytes = _cost(item, small)
-        full = len(items) == max_images or pixels + more_pixels > max_pixels or size + more_bytes > max_bytes
-        if items and full:
-            yield slice(start, start + len(items)), ImageBatch(items)
-            start, items, pixels, size = start + len(items), [], 0, 0
+        cost = _cost(item, decoded)
+        limits = (max_images, max_pixels, max_bytes)
+        while items and any(sum(each) > limit for each, limit in zip(zip(*costs, cost), limits)):
+            count = len(items) - len(items) % FULL_BATCH or len(items)
+            yield slice(start, start + count), ImageBatch(items[:count])
+            start, items, costs = start + count, items[count:], costs[count:]
         items.append(item)
-        pixels, size = pixels + more_pixels, size + more_bytes
+        costs.append(cost)
     if items:
         yield slice(start, start + len(items)), ImageBatch(items)
 
 
-def _cost(item: bytes | BadItemError, small: bool) -> tuple[int, int]:
+def _cost(item: bytes | BadItemError, decoded: Sequence[str]) -> tuple[int, int, int]:
+    """Pictures, pixels and bytes that an item adds to a batch."""
     if isinstance(item, BadItemError):
-        return 0, 0
+        return 1, 0, 0
     try:
         found = header(item)
     except BadItemError:
-        return 0, len(item)
-    return found.width * found.height // (small_scale(found) ** 2 if small else 1), len(item)
+        return 1, 0, len(item)
+    scale = min((_SCALES[name](found) for name in decoded), default=1)
+    return 1, found.width * found.height // scale**2, len(item)

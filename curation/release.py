@@ -98,6 +98,7 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
         "counts": {"pool": last.pool.rows, "kept": last.count, "shards": len(written)},
         "stages": untimed,
         "signals": _signals(recipe, last),
+        "signal_settings": recipe.graph.shared | recipe.graph.aliases,
         "phases": _phases(recipe, stages),
         "samples": [w["samples"] for w in written],
         "tars": [w["tar"] for w in written],
@@ -150,12 +151,12 @@ def write_lines(uri: str, values: list[dict[str, Any]]) -> None:
 
 def _signals(recipe: Recipe, last: Rows) -> dict[str, Any]:
     """Every stored signal that the recipe reads: key, settings, and the models behind it as its commit record says."""
-    from curation.graph import closure
+    from curation.graph import by_name, closure
     from curation.store import Store
 
     read = {n for s in recipe.steps for t in s.spec.reads for n in s.spec.columns(t, s.settings)}
     nodes = {n: recipe.graph.node(n) for n in sorted(read) if n in recipe.graph}
-    nodes = {n.spec.name: n for n in closure(nodes.values()) if n.stored} | nodes
+    nodes = by_name(n for n in closure(nodes.values()) if n.stored) | nodes
     store = Store(None, last.store)
     described = {}
     for name, node in nodes.items():

@@ -13,7 +13,7 @@ from typing import Any
 from curation import __version__, release, tables
 from curation.errors import LostRowsError, SchemaError
 from curation.files import absolute, file_sha256, join, sweep
-from curation.graph import closure
+from curation.graph import by_name, closure
 from curation.pool import Pool
 from curation.recipe import POOL, Recipe, Step, load_recipe, plain
 from curation.report.report import report
@@ -116,7 +116,7 @@ def _signals_read(inputs: list[Any], columns: dict[str, list[str]]) -> dict[str,
     """The signals behind the columns that the stage reads, each with its settings: what was measured, and by what."""
     read = zip(inputs, columns.values())
     nodes = [n for rows, names in read if isinstance(rows, Rows) for n in rows.nodes(names).values()]
-    return {n.spec.name: dict(n.settings) for n in sorted(closure(nodes), key=lambda n: n.spec.name)}
+    return {name: dict(node.settings) for name, node in sorted(by_name(closure(nodes)).items())}
 
 
 def _origin(rows: Rows, store: str) -> dict[str, Any]:

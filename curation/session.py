@@ -39,8 +39,8 @@ SETTINGS = {
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     # The JVM of an executor in the C locale, in which daemons are often started, opens no name outside ASCII.
     "spark.executorEnv.LC_ALL": "C.UTF-8",
-    # Threads of model code in a task: tasks fill the cores already.
-    "spark.executorEnv.CURATION_THREADS": os.environ.get("CURATION_THREADS", "1"),
+    # Threads of model code in a task; by default its spark.task.cpus, since tasks fill the cores already.
+    "spark.executorEnv.CURATION_THREADS": os.environ.get("CURATION_THREADS", ""),
     # Parts are cut by explicit partition ids; merging them would undo the layout.
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
 }

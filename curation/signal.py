@@ -6,9 +6,10 @@ signals form a graph; keyword-only parameters are its settings. `@signal` only a
 signature; the function stays callable with Arrow arrays.
 
 Inputs that the engine supplies besides pool columns and signals (see curation.images):
-    encoded       binary array: the bytes of the image file
-    pixels        list of (H, W, 3) uint8 RGB arrays or None, full resolution, EXIF-rotated
-    pixels_small  the same from a scaled decode by a fixed rule
+    encoded         binary array: the bytes of the image file
+    pixels          list of (H, W, 3) uint8 RGB arrays or None, full resolution, EXIF-rotated
+    pixels_bounded  the same, but JPEG of more than 4 megapixels scaled down to at most that
+    pixels_small    the same from a scaled decode by a fixed rule
 """
 
 import inspect
@@ -18,7 +19,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pyarrow as pa
 
-IMAGE_INPUTS = ("encoded", "pixels", "pixels_small")
+PIXELS = ("pixels", "pixels_bounded", "pixels_small")
+IMAGE_INPUTS = ("encoded", *PIXELS)
 
 # A setting annotated so names a model or a file: its digest becomes part of the signal's key, and it is refused with
 # instructions, when absent, before any work starts (see curation.models.named).
@@ -40,6 +42,8 @@ class SignalSpec:
 
     `models`: setting -> kind of model or file that it names; `choices`: setting -> the values it may have; `added`:
     settings that came later, with the value at which nothing changed: at that value they leave the key as it was.
+    `instead`: settings -> {input as the parameter names it: engine input read in its place}; `each`: (setting of an
+    input, own setting that lists its values): a variadic input is read once under each of these.
     """
 
     name: str
@@ -51,15 +55,23 @@ class SignalSpec:
     models: dict[str, str]
     choices: dict[str, tuple[Any, ...]]
     added: dict[str, Any]
+    instead: Callable[[dict[str, Any]], dict[str, str]] | None
+    each: tuple[str, str] | None
 
 
 def signal(
-    type: pa.DataType, *, version: int = 1, stored: bool = True, added: dict[str, Any] | None = None
+    type: pa.DataType,
+    *,
+    version: int = 1,
+    stored: bool = True,
+    added: dict[str, Any] | None = None,
+    instead: Callable[[dict[str, Any]], dict[str, str]] | None = None,
+    each: tuple[str, str] | None = None,
 ) -> Callable[[Callable], Callable]:
     """Mark a function as a signal of Arrow type `type`. Raise `version` whenever results change.
 
-    `stored=False` is for values cheaper to compute again than to read back (a word count): they get no table. `added`:
-    see SignalSpec.
+    `stored=False` is for values cheaper to compute again than to read back (a word count): they get no table. `added`,
+    `instead` and `each`: see SignalSpec.
     """
 
     def mark(function: Callable) -> Callable:
@@ -74,6 +86,8 @@ def signal(
             models={p.name: kind for p in parameters if (kind := _model_kind(p.annotation))},
             choices={p.name: get_args(p.annotation) for p in parameters if get_origin(p.annotation) is Literal},
             added=added or {},
+            instead=instead,
+            each=each,
         )
         return function
 

@@ -3,7 +3,7 @@
 import pytest
 
 from curation.errors import RecipeError
-from curation.graph import Graph, closure, stored_inputs
+from curation.graph import Graph, by_name, closure, stored_inputs
 
 
 def test_levels_and_roots_follow_the_parameter_names(model):
@@ -56,3 +56,16 @@ def test_unknown_names_list_what_exists():
         Graph({"x": {"of": "clip_scor"}})
     with pytest.raises(RecipeError, match=r"no setting \['clipp'\]"):
         Graph({"clip_score": {"clipp": "y"}})
+
+
+def test_one_signal_under_two_settings_has_two_names(model, tmp_path):
+    from tests.small_clip import CONFIG, write_model
+
+    other = write_model(tmp_path / "c", {**CONFIG, "preprocess_cfg": {"mean": [0.1, 0.2, 0.3]}})
+    weights = tmp_path / "c/open_clip_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-2] + b"\0\0")
+    node = Graph({"checkpoints": [model, other], "clip": "sample-clip"}).node("mean_clip_score")
+    assert [dict(n.inputs[0].settings)["clip"] for n in node.inputs] == [model, other]
+    named = by_name(closure([node]))
+    assert len(named) == 7 and "mean_clip_score" in named and "clip_score" not in named
+    assert {n.split("_")[0] for n in named if named[n] is not node} == {"clip", "image", "caption"}

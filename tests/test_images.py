@@ -4,6 +4,7 @@ import builtins
 import io
 import pathlib
 import tarfile
+from collections.abc import Iterator
 
 import fsspec
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curation.errors import BadItemError
-from curation.images import ImageBatch, batches, decode, decode_small, read_pointers, threads
+from curation.images import ImageBatch, ahead, batches, decode, decode_small, read_pointers, threads
 
 
 def saved(width: int, height: int, kind: str = "JPEG", colour: str = "teal") -> bytes:
@@ -191,7 +192,7 @@ def test_small_pictures_fill_a_batch(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a").write_bytes(saved(2000, 1000))
     pointers = [pointer(tmp_path / "a")] * 8
     assert [len(b) for _, b in batches(pointers, max_pixels=2_000_000)] == [1] * 8
-    assert [len(b) for _, b in batches(pointers, max_pixels=2_000_000, small=True)] == [4, 4]
+    assert [len(b) for _, b in batches(pointers, max_pixels=2_000_000, decoded=["pixels_small"])] == [4, 4]
 
 
 def test_an_empty_batch_is_empty() -> None:
@@ -203,3 +204,41 @@ def test_an_empty_batch_is_empty() -> None:
 def test_pixels_are_arrays_of_rgb_bytes() -> None:
     (pixels,) = ImageBatch([saved(3, 2, "PNG", "red")]).pixels
     assert pixels.tolist() == [[[255, 0, 0]] * 3] * 2 and pixels.dtype == np.uint8
+
+
+def test_large_jpegs_are_bounded_and_share_what_they_can() -> None:
+    items = [saved(2600, 1700), saved(1000, 950), saved(2600, 1700, "PNG")]
+    batch = ImageBatch(items)
+    assert [p.shape[:2] for p in batch.pixels_bounded] == [(850, 1300), (950, 1000), (1700, 2600)]
+    assert [p.shape[:2] for p in batch.pixels_small] == [(850, 1300), (475, 500), (1700, 2600)]
+    assert batch.pixels_small[0] is batch.pixels_bounded[0] and batch.pixels_small[2] is batch.pixels_bounded[2]
+    assert batch.decodes == 4
+    assert (batch.pixels_bounded[1] == decode(items[1])).all() and batch.pixels[1] is batch.pixels_bounded[1]
+
+
+def test_a_batch_cut_short_holds_a_multiple_of_16(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a").write_bytes(saved(100, 100))
+    pointers = [pointer(tmp_path / "a")] * 100
+    assert [len(b) for _, b in batches(pointers, max_pixels=400_000)] == [32, 32, 32, 4]
+    assert [len(b) for _, b in batches(pointers, max_pixels=100_000)] == [10] * 10
+    assert [len(b) for _, b in batches(pointers)] == [64, 36]
+
+
+@pytest.mark.parametrize("count", ["1", "3"])
+def test_what_comes_next_is_made_ahead(count: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CURATION_THREADS", count)
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for i in range(5):
+            made.append(i)
+            yield i
+        raise BadItemError("last")
+
+    found = []
+    coming = ahead(items())
+    with pytest.raises(BadItemError, match="last"):
+        for item in coming:
+            found.append(item)
+            assert len(made) <= item + 2  # never more than one beyond the one in use
+    assert found == made == [0, 1, 2, 3, 4]

@@ -56,7 +56,7 @@ def test_the_ledger_says_which_language_model_and_which_clip(release, model):
     stages = [json.loads(line) for line in Path(release, "ledger.jsonl").read_text().splitlines()]
     signals = {s["name"]: s["signals"] for s in stages}
     assert signals["text"]["language_prediction"] == {"backend": "fasttext"}
-    assert signals["scores"]["image_embedding"] == {"clip": model}
+    assert signals["scores"]["image_embedding"] == {"clip": model, "decode": "full", "precision": "fp32"}
 
 
 def test_deleting_the_output_writes_it_again(pool, tmp_path):

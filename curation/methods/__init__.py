@@ -14,6 +14,7 @@ from curation.methods.identifiers import datacomp_uid, laion_hash, metaclip_uid
 from curation.methods.lengths import token_lengths
 from curation.methods.matching import Matcher, match
 from curation.methods.mixing import mix_captions, sample_caption, source_counts
+from curation.methods.negative_loss import negative_clip_loss
 from curation.methods.ngrams import lift, ngram_counts, ngram_tokens, pmi, worldwide_caps
 from curation.methods.number_masking import mask_numbers
 from curation.methods.parrot import parrot_share
@@ -49,6 +50,7 @@ __all__ = [
     "match",
     "metaclip_uid",
     "mix_captions",
+    "negative_clip_loss",
     "ngram_counts",
     "ngram_tokens",
     "parrot_share",

@@ -7,7 +7,7 @@ its picture or caption, the weights, the device type and the library versions.
 
 import json
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import as_file
 from pathlib import Path
@@ -15,28 +15,37 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from curation.errors import MissingModelError, RecipeError
-from curation.images import threaded, threads
+from curation.images import FULL_BATCH, ahead, threaded, threads
 from curation.models.clip_source import ModelSource, digest, ensure_torchvision, resolve
+from curation.models.device import task_device
+from curation.models.int8 import quantise
+from curation.models.pictures import fitting
 
-__all__ = ["Clip", "ModelSource", "digest", "ensure_torchvision", "load", "resolve"]
+__all__ = ["Clip", "ModelSource", "digest", "ensure_torchvision", "here", "load", "resolve"]
 
-# Pictures or captions of every batch. CPU: 16 already reaches the speed of 32 and wastes less padding. CUDA: the
-# pictures of one ImageBatch.
-_BATCH_SIZE = {"cpu": 16, "cuda": 64}
-_PRECISIONS = {"cpu": ("fp32",), "cuda": ("fp16", "bf16", "fp32")}  # default first; half precision is slow on CPU
+# Pictures or captions of every batch, before memory that runs out halves it. CPU: 16 already reaches the speed of 32
+# and wastes less padding (curation.images.FULL_BATCH). CUDA: the pictures of one ImageBatch.
+_BATCH_SIZE = {"cpu": FULL_BATCH, "cuda": 64}
+# Half precision on a CPU without its instructions (AVX2) has a ninth of the speed, 8 bits are made for CPUs here.
+_PRECISIONS = {"cpu": ("fp32", "int8"), "cuda": ("fp32", "fp16", "bf16")}
 # Tokens with specials. Most alt texts fit 16, most captions 32; the text tower's cost is linear in it.
 _TEXT_LENGTHS = (16, 32)
+
+
+def here(name: str, precision: str = "fp32") -> "Clip":
+    """The model of that name on this task's device (curation.models.device); raises as `load`."""
+    return load(name, task_device(), precision)
 
 
 @lru_cache(maxsize=4)
 def load(name: str, device: str | None = None, precision: str | None = None) -> "Clip":
     """The model of that name, once per process, on `device` (default: CUDA where there is one, else CPU).
 
-    `precision`: fp32 on CPU; fp16 (default), bf16 or fp32 on CUDA, by autocast over float32 weights. Raises
-    MissingModelError as `resolve`, or where the weights do not fit the architecture; RecipeError on another precision.
+    `precision`: fp32 (default); fp16 or bf16 on CUDA, by autocast over float32 weights; int8 on a CPU
+    (curation.models.int8). Raises MissingModelError as `resolve`, or where the weights do not fit the architecture;
+    RecipeError on another precision.
     """
     source = resolve(name)
     ensure_torchvision()
@@ -45,10 +54,10 @@ def load(name: str, device: str | None = None, precision: str | None = None) -> 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     allowed = _PRECISIONS["cuda" if device.startswith("cuda") else "cpu"]
     if precision not in (None, *allowed):
-        raise RecipeError(f"model {name!r}: no precision {precision!r} on {device}; known: {list(allowed)}")
+        raise RecipeError(f"model {name!r}: no precision {precision!r} on {device}; known there: {list(allowed)}")
     torch.set_num_threads(threads())
     model, tokenizer = _build(source, device)
-    return Clip(source, model, tokenizer, device, precision or allowed[0])
+    return Clip(source, quantise(model) if precision == "int8" else model, tokenizer, device, precision or allowed[0])
 
 
 def _build(source: ModelSource, device: str) -> tuple[Any, Callable]:
@@ -95,21 +104,31 @@ class Clip:
         )
         self.dim: int = source.config["model_cfg"]["embed_dim"]
         self.batch_size = _BATCH_SIZE["cuda" if device.startswith("cuda") else "cpu"]
-        self.preprocess = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+        settings = PreprocessCfg(**model.visual.preprocess_cfg)
+        self.preprocess = image_transform_v2(settings, is_train=False)
+        self.fit_exactly, self.fit_fast = fitting(self.preprocess, settings)
         self.context = tokenizer.context_length
         # Only of a causal tower that reads out the end token is the rest of the context without effect.
         causal = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
         self.text_lengths = (*(n for n in _TEXT_LENGTHS if causal and n < self.context), self.context)
 
-    def embed_images(self, images: Sequence[np.ndarray | None]) -> np.ndarray:
+    def embed_images(self, images: Sequence[np.ndarray | None], fast: bool = False) -> np.ndarray:
         """Unit vectors, float32 (n, dim), of uint8 RGB pictures (height, width, 3); a row of NaN for None.
 
-        Preprocessed by open_clip's own transform. Given a scaled JPEG decode (pixels_small), resizing starts from a
-        shorter side of at least 448 px instead of the original (see curation.decode.SMALL_SIDE).
+        Resized and cropped by open_clip's own transform, or `fast`, which moves a vector by less than 1e-5 of cosine
+        (curation.models.pictures).
         """
+        fit = self.fit_fast if fast else self.fit_exactly
+
+        def collate(pictures: Sequence[np.ndarray]) -> Any:
+            """uint8 (n, height, width, 3)."""
+            import torch
+
+            return torch.from_numpy(np.stack(threaded(fit, pictures)))
+
         present = [i for i, image in enumerate(images) if image is not None]
         found = np.full((len(images), self.dim), np.nan, np.float32)
-        found[present] = _unit(self._rows([images[i] for i in present], self._pixels, self.model.encode_image))
+        found[present] = _unit(self._rows([images[i] for i in present], collate, self.model.encode_image))
         return found
 
     def embed_texts(self, texts: Sequence[str | None], windows: str = "off") -> np.ndarray:
@@ -143,7 +162,7 @@ class Clip:
             "normalisation": "l2",
             "text_lengths": list(self.text_lengths),
             "batch_size": self.batch_size,
-            "device": self.device,
+            "device": self.device.split(":")[0],
             "precision": self.precision,
         }
 
@@ -157,14 +176,28 @@ class Clip:
         return found
 
     def _rows(self, items: Sequence[Any], collate: Callable, encode: Callable) -> np.ndarray:
-        """Encoded rows (n, dim). Where CUDA's memory does not hold a batch, batches are half as large from then on."""
+        """Encoded rows (n, dim), float32. The next batch is made ready while the model works on the last one.
+
+        On CUDA the model is asked and not waited for: what it gives is fetched once, at the end.
+        """
         import torch
 
-        found, at = np.empty((len(items), self.dim), np.float32), 0
-        while at < len(items):
-            chunk = collate(items[at : at + self.batch_size])
-            padded = chunk.new_zeros((self.batch_size, *chunk.shape[1:]))
-            padded[: len(chunk)] = chunk
+        size = self.batch_size
+        chunks = (collate(items[at : at + size]) for at in range(0, len(items), size))
+        rows = [each for chunk in ahead(chunks) for each in self._encoded(chunk, encode)]
+        return torch.cat(rows).cpu().numpy() if rows else np.empty((0, self.dim), np.float32)
+
+    def _encoded(self, chunk: Any, encode: Callable) -> Iterator[Any]:
+        """The rows of a chunk. Where CUDA's memory does not hold a batch, batches are half as large from then on."""
+        import torch
+
+        at = 0
+        while at < len(chunk):
+            piece = chunk[at : at + self.batch_size]
+            padded = torch.zeros(
+                (self.batch_size, *piece.shape[1:]), dtype=piece.dtype, pin_memory=self.device.startswith("cuda")
+            )
+            padded[: len(piece)] = piece
             try:
                 rows = self._forward(encode, padded)
             except torch.OutOfMemoryError:
@@ -173,34 +206,19 @@ class Clip:
                 self.batch_size //= 2
                 torch.cuda.empty_cache()
                 continue
-            found[at : at + len(chunk)] = rows[: len(chunk)]
-            at += len(chunk)
-        return found
+            at += len(piece)
+            yield rows[: len(piece)]
 
-    def _forward(self, encode: Callable, batch: Any) -> np.ndarray:
+    def _forward(self, encode: Callable, batch: Any) -> Any:
         import torch
 
         half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.precision)
         with torch.inference_mode(), torch.autocast(self.device.split(":")[0], half, enabled=half is not None):
-            batch = batch.to(self.device)
+            batch = batch.to(self.device, non_blocking=True)
             if batch.dtype == torch.uint8:
                 # Pictures cross to the device as bytes; the two last steps of the transform are done there.
                 batch = self.preprocess.transforms[-1](batch.permute(0, 3, 1, 2).to(torch.float32).div(255))
-            return encode(batch).float().cpu().numpy()
-
-    def _pixels(self, images: Sequence[np.ndarray]) -> Any:
-        """uint8 (n, height, width, 3): resized and cropped."""
-        import torch
-
-        *geometry, _, _ = self.preprocess.transforms  # to a tensor, normalise: see _forward
-
-        def fit(image: np.ndarray) -> np.ndarray:
-            picture = Image.fromarray(image)
-            for step in geometry:
-                picture = step(picture)
-            return np.asarray(picture)
-
-        return torch.from_numpy(np.stack(threaded(fit, images)))
+            return encode(batch).float()
 
     def _encode_text(self, tokens: Any) -> Any:
         """open_clip's encode_text on fewer tokens than the context; the same arithmetic without what has no effect."""

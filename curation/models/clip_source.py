@@ -75,6 +75,12 @@ def absolute_name(name: str) -> str:
     return name
 
 
+def input_side(name: str) -> int:
+    """Pixels of the longer side of the pictures that a model reads; 0 where its configuration does not say."""
+    size = resolve(name).config["model_cfg"].get("vision_cfg", {}).get("image_size", 0)
+    return max(size) if isinstance(size, list | tuple) else int(size)
+
+
 def digest(name: str) -> str:
     """SHA-256 of a model's weights file, 64 hex; read once per path, size and time of change."""
     weights = resolve(name).weights

@@ -44,12 +44,12 @@ def absolute_name(kind: str, name: str) -> str:
     return absolute(name)
 
 
-def describe(kind: str, name: str) -> dict[str, Any]:
+def describe(kind: str, name: str, precision: str = "fp32") -> dict[str, Any]:
     """What a value depends on, as JSON: name and digest at least; of a CLIP model also how it runs here."""
     if kind == "clip":
-        from curation.models.clip import load
+        from curation.models.clip import here
 
-        return load(name).describe()
+        return here(name, precision).describe()
     return {"name": name, "digest": digest(kind, name)}
 
 

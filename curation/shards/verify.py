@@ -37,16 +37,25 @@ def verify(out: str, progress: Callable[[int, int], None] | None = None) -> list
     return [_one_line(fault) for fault in faults]
 
 
-def verify_release(out: str) -> dict[str, Any]:
+def verify_release(out: str, *, rescore: int = 0, seed: int = 0) -> dict[str, Any]:
     """Read the shards of the release OUT as the trainer would and name every fault, one sentence each.
 
-    The sentences go to stderr; exit status 1 if there is one.
+    RESCORE samples, drawn by SEED, are scored again from the pictures and captions in the shards, by the models that
+    the release records; a score that differs from the manifest's by more than 0.001 is a fault. Nothing is scored where
+    the shards have faults. The sentences go to stderr; exit status 1 if there is one.
     """
     faults = verify(out, _show if sys.stderr.isatty() else None)
+    mark, _ = parsed(read_mark(out))
+    told: dict[str, Any] = {"release": out, **(mark["counts"] if mark else {})}
+    if rescore and not faults:
+        from curation.shards import rescore as again
+
+        found = again.rescore(Release.open(out), rescore, seed)
+        faults += [_one_line(fault) for fault in found.faults]
+        told |= {"rescored": found.columns, "not_rescored": found.left_out}
     for fault in faults:
         print(fault, file=sys.stderr)
-    mark, _ = parsed(read_mark(out))
-    return {"release": out, **(mark["counts"] if mark else {}), "faults": len(faults)}
+    return told | {"faults": len(faults)}
 
 
 def _show(done: int, shards: int) -> None:

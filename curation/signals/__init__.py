@@ -9,7 +9,8 @@ from curation.signals.caption_tokens import caption_tokens
 from curation.signals.caption_words import caption_words
 from curation.signals.captions_clip_score import captions_clip_score
 from curation.signals.clip_score import clip_score, number_masked_clip_score
-from curation.signals.embedding import caption_embedding, image_embedding
+from curation.signals.embedding import caption_embedding, flipped_image_embedding, image_embedding
+from curation.signals.flipped_clip_score import flipped_clip_score
 from curation.signals.image_digest import image_bytes, image_sha256
 from curation.signals.image_phash import image_phash
 from curation.signals.image_quality import (
@@ -21,6 +22,7 @@ from curation.signals.image_quality import (
 )
 from curation.signals.image_size import image_aspect, image_height_px, image_min_side_px, image_width_px
 from curation.signals.language_prediction import language_prediction
+from curation.signals.mean_clip_score import mean_clip_score
 from curation.signals.number_masked_caption import number_masked_caption
 
 SIGNALS = {
@@ -48,8 +50,11 @@ SIGNALS = {
         image_dark_share,
         image_bright_share,
         image_embedding,
+        flipped_image_embedding,
         caption_embedding,
         clip_score,
+        flipped_clip_score,
+        mean_clip_score,
         number_masked_clip_score,
         captions_clip_score,
     )

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from curation.errors import SchemaError
 from curation.signal import ClipModel, signal
+from curation.signals.embedding import Precision
 from curation.vectors import as_matrix, cosine, from_matrix
 
 
@@ -33,7 +34,7 @@ def clip_score(image_embedding: pa.Array, caption_embedding: pa.Array) -> pa.Arr
     return pa.array(scores, mask=~valid)
 
 
-@signal(pa.float32(), added={"windows": "off"})
+@signal(pa.float32(), added={"windows": "off", "precision": "fp32"})
 def number_masked_clip_score(
     caption: pa.Array,
     number_masked_caption: pa.Array,
@@ -42,20 +43,21 @@ def number_masked_clip_score(
     *,
     clip: ClipModel = "sample-clip",
     windows: Literal["off", "content", "clipmd"] = "off",
+    precision: Precision = "fp32",
 ) -> pa.Array:
     """Cosine of the picture and the caption whose numbers are masked, float32, shape (n,), -1 to 1.
 
     Null where the masked caption or a vector is null. Where masking changes nothing the score is clip_score's to the
-    last bit, and no text is embedded again. `clip` must be the model of the two embeddings, `windows` those of
-    caption_embedding: in a recipe [signals] sets both.
+    last bit, and no text is embedded again. `clip` must be the model of the two embeddings, `windows` and `precision`
+    those of caption_embedding: in a recipe [signals] sets them all.
     """
     same = pc.fill_null(pc.equal(caption, number_masked_caption), False)
     scores = clip_score(image_embedding, pc.if_else(same, caption_embedding, None))
     changed = pc.and_(pc.invert(same), pc.and_(number_masked_caption.is_valid(), image_embedding.is_valid()))
     if not pc.any(changed).as_py():
         return scores
-    from curation.models.clip import load
+    from curation.models.clip import here
 
     texts = pc.if_else(changed, number_masked_caption, None).to_pylist()
-    masked = from_matrix(load(clip).embed_texts(texts, windows))
+    masked = from_matrix(here(clip, precision).embed_texts(texts, windows))
     return pc.coalesce(scores, clip_score(image_embedding, masked))

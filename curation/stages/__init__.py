@@ -9,6 +9,7 @@ from curation.stages.download_images import download_images
 from curation.stages.match_entries import match_entries
 from curation.stages.mix_captions import mix_captions
 from curation.stages.mix_sources import mix_sources
+from curation.stages.normalise_scores import normalise_scores
 from curation.stages.prune_frequent_words import prune_frequent_words
 from curation.stages.sample_budget import sample_budget
 from curation.stages.select_subset import select_subset
@@ -27,6 +28,7 @@ STAGES = {
         balance_worldwide,
         prune_frequent_words,
         dedup_embeddings,
+        normalise_scores,
         weigh_attributes,
         mix_sources,
         mix_captions,

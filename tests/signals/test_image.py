@@ -193,6 +193,7 @@ def test_vectors_keep_their_bits_through_binary(rows: list) -> None:
 def test_an_empty_batch_gives_an_empty_array(signal: str, name: str) -> None:
     function = SIGNALS[signal]
     empty = {"encoded": pa.array([], pa.binary()), "caption": pa.array([], pa.string()), "pixels_small": []}
+    empty |= {"pixels_bounded": []}
     empty |= {"number_masked_caption": empty["caption"], "image_embedding": empty["encoded"]}
     empty |= {"caption_embedding": empty["encoded"]} | dict.fromkeys(
         ("image_width_px", "image_height_px"), pa.array([], pa.int32())
