@@ -8,7 +8,7 @@ from typing import Any
 
 from curation.errors import RecipeError, unknown
 from curation.schema import PAIRS, hex_id
-from curation.signal import IMAGE_INPUTS, SignalSpec
+from curation.signal import IMAGE_INPUTS, PIXELS, SignalSpec
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Node:
 
     @property
     def decodes(self) -> bool:
-        return bool(self.raw & {"pixels", "pixels_small"})
+        return not self.raw.isdisjoint(PIXELS)
 
     @property
     def column(self) -> str:
