@@ -20,12 +20,17 @@ import pyarrow as pa
 
 IMAGE_INPUTS = ("encoded", "pixels", "pixels_small")
 
+# The type of a signal that makes pictures for other signals: a list as `pixels` is one, in memory for the pass alone.
+# No table holds it, so it is no column of a recipe. Spelled as Arrow would have it: rows of columns of three bytes.
+PICTURES = pa.list_(pa.list_(pa.list_(pa.uint8(), 3)))
+
 # A setting annotated so names a model or a file: its digest becomes part of the signal's key, and it is refused with
 # instructions, when absent, before any work starts (see curation.models.named).
 ClipModel = Annotated[str, "clip"]
 LanguageModel = Annotated[str, "language"]
+OcrModel = Annotated[str, "ocr"]
 File = Annotated[str, "file"]  # a file, or a folder of files
-MODELS = ("clip", "language", "file")
+MODELS = ("clip", "language", "ocr", "file")
 
 
 def setting_defaults(function: Callable) -> dict[str, Any]:
@@ -40,6 +45,7 @@ class SignalSpec:
 
     `models`: setting -> kind of model or file that it names; `choices`: setting -> the values it may have; `added`:
     settings that came later, with the value at which nothing changed: at that value they leave the key as it was.
+    `why_null`: the reason given for a null where no input has one.
     """
 
     name: str
@@ -51,15 +57,21 @@ class SignalSpec:
     models: dict[str, str]
     choices: dict[str, tuple[Any, ...]]
     added: dict[str, Any]
+    why_null: str | None = None
 
 
 def signal(
-    type: pa.DataType, *, version: int = 1, stored: bool = True, added: dict[str, Any] | None = None
+    type: pa.DataType,
+    *,
+    version: int = 1,
+    stored: bool = True,
+    added: dict[str, Any] | None = None,
+    why_null: str | None = None,
 ) -> Callable[[Callable], Callable]:
     """Mark a function as a signal of Arrow type `type`. Raise `version` whenever results change.
 
-    `stored=False` is for values cheaper to compute again than to read back (a word count): they get no table. `added`:
-    see SignalSpec.
+    `stored=False` is for values cheaper to compute again than to read back (a word count): they get no table. `added`
+    and `why_null`: see SignalSpec.
     """
 
     def mark(function: Callable) -> Callable:
@@ -74,6 +86,7 @@ def signal(
             models={p.name: kind for p in parameters if (kind := _model_kind(p.annotation))},
             choices={p.name: get_args(p.annotation) for p in parameters if get_origin(p.annotation) is Literal},
             added=added or {},
+            why_null=why_null,
         )
         return function
 
