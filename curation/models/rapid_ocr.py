@@ -19,13 +19,17 @@ from curation.images import threaded
 from curation.models.ocr import Reading, Region
 
 MULTIPLE = 32  # sides of the detector's input, as in PP-OCR's own preprocessing
-THRESHOLD = 0.3  # of the probability that a pixel is text; PP-OCR's setting (arXiv:1911.08947, section 3.4, has 0.2)
+THRESHOLD = 0.3  # of the probability that a pixel is text; PP-OCR's setting (arXiv:1911.08947 has 0.2)
 LEAST_SCORE = 0.4  # mean probability of a region that is kept at all; text_boxes bounds it higher
-UNCLIP = 1.8  # how far regions grow (arXiv:1911.08947, section 3.4: 1.5); the best of 1.4 to 2 on rendered words
+UNCLIP = 1.8  # how far regions grow (arXiv:1911.08947: 1.5); the best of 1.4 to 2 on rendered words
 MIN_SIDE = 3  # px of the detector's input; less is noise (PP-OCR's setting)
 HEIGHT = 48  # px of a line, as the recogniser was trained
 WIDTH_STEP, MAX_WIDTH = 16, 1600  # px of a line: to a multiple of this, with grey; longer ones are squeezed; ours
 TALL = 1.5  # a region so many times as tall as wide is a line on its side (PP-OCR's setting)
+# The detector takes things for text that fill a picture: a ring, a plain picture with a border. Regions less than
+# twice as long as high, and higher than a quarter of the picture, must therefore be readable: letters of that size get
+# 0.9 and more, what was taken for text by mistake got 0.7 at most. Ours.
+SQUARE, LARGE, READABLE = 2.0, 0.25, 0.8
 MAX_REGIONS = 200  # of a picture, the surest ones: bounds the time for one; ours
 
 
@@ -39,7 +43,7 @@ class RapidOcr:
         self.characters = np.array(["", *listed, " "], object)  # 0 is CTC's blank
 
     def detect(self, pictures: Sequence[np.ndarray], side: int) -> list[list[Region]]:
-        """As curation.models.ocr.Ocr: the 200 surest regions; a picture is never enlarged."""
+        """As curation.models.ocr.Ocr: the 200 surest regions, large square ones only if readable. Never enlarges."""
         return threaded(lambda picture: self._detect(picture, side), pictures)
 
     def read(self, pictures: Sequence[np.ndarray], regions: Sequence[Sequence[np.ndarray]]) -> list[list[Reading]]:
@@ -52,8 +56,12 @@ class RapidOcr:
         rows, columns = seen_size(height, width, side)
         seen = _resized(picture, rows, columns)
         probability = self.detector.run(None, {"x": _normalised(seen)})[0][0, 0]
+        regions = [r for r in regions_of(probability) if not _is_doubtful(r, seen) or self._is_readable(seen, r)]
         scale = np.array([width / columns, height / rows], np.float32)
-        return [Region(corners * scale, score) for corners, score in regions_of(probability)]
+        return [Region(corners * scale, score) for corners, score in regions]
+
+    def _is_readable(self, seen: np.ndarray, region: Region) -> bool:
+        return self._read(seen, region.corners).score >= READABLE
 
     def _read(self, picture: np.ndarray, corners: np.ndarray) -> Reading:
         width, height = (float(np.linalg.norm(corners[i] - corners[0])) for i in (1, 3))
@@ -102,7 +110,7 @@ def regions_of(probability: np.ndarray) -> list[Region]:
     """The regions where `probability` (rows, columns) says text, in reading order; of more than 200 the surest.
 
     Connected pixels above 0.3; their smallest rotated rectangle, whose mean probability counts, grown by 1.8 * area /
-    perimeter on each side, since the model is trained on shrunken regions (arXiv:1911.08947, sections 3.3 and 3.4).
+    perimeter on each side: the model is trained on shrunken regions (arXiv:1911.08947, label generation, inference).
     """
     text = (probability > THRESHOLD).astype(np.uint8)
     found = []
@@ -117,6 +125,11 @@ def regions_of(probability: np.ndarray) -> list[Region]:
             found.append(Region(_from_upper_left(corners), score))
     surest = sorted(found, key=lambda region: -region.score)[:MAX_REGIONS]
     return sorted(surest, key=lambda region: (region.corners[:, 1].min(), region.corners[:, 0].min()))
+
+
+def _is_doubtful(region: Region, seen: np.ndarray) -> bool:
+    low, long = sorted(float(np.linalg.norm(region.corners[i] - region.corners[0])) for i in (1, 3))
+    return long < SQUARE * low and low > LARGE * min(seen.shape[:2])
 
 
 def _mean_inside(probability: np.ndarray, corners: np.ndarray) -> float:

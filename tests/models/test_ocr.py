@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from curation.errors import MissingModelError, RecipeError
 from curation.graph import Graph
 from curation.models import named, ocr
+from tests.drawing import draw
 
 needs_rapidocr = pytest.mark.skipif(
     any(ocr.importlib.util.find_spec(package) is None for package in ocr.PACKAGES),
@@ -68,10 +69,8 @@ def test_a_picture_without_text_and_tiny_ones_have_none(name):
 
 @needs_rapidocr
 def test_what_is_said_of_a_picture_does_not_depend_on_its_neighbours_or_on_threads(monkeypatch):
-    draw = np.random.default_rng(0)
-    pictures = [
-        written((int(w), int(h)), [(f"word {w} {h}", (8, 8))], 16)[0] for w, h in draw.integers(90, 300, (6, 2))
-    ]
+    sizes = np.random.default_rng(0).integers(90, 300, (6, 2)).tolist()
+    pictures = [written((w, h), [(f"word {w} {h}", (8, 8))], 16)[0] for w, h in sizes]
     reader = ocr.load("rapidocr")
 
     def everything(batch):
@@ -92,6 +91,16 @@ def test_what_is_said_of_a_picture_does_not_depend_on_its_neighbours_or_on_threa
 def test_turned_lines_are_read(turn):
     picture, _ = written((256, 120), [("GARDEN party", (30, 40))], 30, turn)
     assert found(ocr.load("rapidocr"), picture)[1] == ["GARDEN party"]
+
+
+@needs_rapidocr
+def test_things_that_fill_a_picture_are_no_text_but_a_letter_is():
+    reader = ocr.load("rapidocr")
+    drawings = [np.asarray(draw(number)[0]) for number in range(24)]
+    assert [r for each in reader.detect(drawings, 384) for r in each if r.score >= 0.5] == []
+    letter, [box] = written((200, 200), [("R", (40, 10))], 160)
+    [region] = reader.detect([letter], 384)[0]
+    assert np.abs(np.r_[region.corners.min(axis=0), region.corners.max(axis=0)] - box).max() < 25
 
 
 @needs_rapidocr
