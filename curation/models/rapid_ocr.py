@@ -24,6 +24,9 @@ LEAST_SCORE = 0.4  # mean probability of a region that is kept at all; text_boxe
 UNCLIP = 1.8  # how far regions grow (arXiv:1911.08947: 1.5); the best of 1.4 to 2 on rendered words
 MIN_SIDE = 3  # px of the detector's input; less is noise (PP-OCR's setting)
 HEIGHT = 48  # px of a line, as the recogniser was trained
+SQUEEZE = (
+    0.8  # of a line's width: a fifth less work, and as many words found (0.65 finds fewer), measured in Latin script
+)
 WIDTH_STEP, MAX_WIDTH = 16, 1600  # px of a line: to a multiple of this, with grey; longer ones are squeezed; ours
 TALL = 1.5  # a region so many times as tall as wide is a line on its side (PP-OCR's setting)
 # The detector takes things for text that fill a picture: a ring, a plain picture with a border. Regions less than
@@ -151,7 +154,7 @@ def line_of(picture: np.ndarray, corners: np.ndarray) -> np.ndarray:
     Sampled once, bilinearly, but at full size first where that would skip pixels.
     """
     width, height = (max(float(np.linalg.norm(corners[i] - corners[0])), 1.0) for i in (1, 3))
-    columns = min(max(math.ceil(HEIGHT * width / height), 1), MAX_WIDTH)
+    columns = min(max(math.ceil(SQUEEZE * HEIGHT * width / height), 1), MAX_WIDTH)
     if columns >= width and height <= HEIGHT:
         return _turned(picture, corners, HEIGHT, columns)
     full = _turned(picture, corners, max(1, round(height)), max(1, round(width)))
