@@ -24,9 +24,7 @@ LEAST_SCORE = 0.4  # mean probability of a region that is kept at all; text_boxe
 UNCLIP = 1.8  # how far regions grow (arXiv:1911.08947: 1.5); the best of 1.4 to 2 on rendered words
 MIN_SIDE = 3  # px of the detector's input; less is noise (PP-OCR's setting)
 HEIGHT = 48  # px of a line, as the recogniser was trained
-SQUEEZE = (
-    0.8  # of a line's width: a fifth less work, and as many words found (0.65 finds fewer), measured in Latin script
-)
+SQUEEZE = 0.8  # of a line's width: a fifth less work, and as many words are found (at 0.65 fewer; Latin script); ours
 WIDTH_STEP, MAX_WIDTH = 16, 1600  # px of a line: to a multiple of this, with grey; longer ones are squeezed; ours
 TALL = 1.5  # a region so many times as tall as wide is a line on its side (PP-OCR's setting)
 # The detector takes things for text that fill a picture: a ring, a plain picture with a border. Regions less than
@@ -64,18 +62,19 @@ class RapidOcr:
         return [Region(corners * scale, score) for corners, score in regions]
 
     def _is_readable(self, seen: np.ndarray, region: Region) -> bool:
-        return self._read(seen, region.corners).score >= READABLE
+        reading = self._read(seen, region.corners, squeeze=1.0)  # a squeezed circle passes for an O
+        return reading.score >= READABLE and any(letter.isalnum() for letter in reading.text)  # it knows a square, too
 
-    def _read(self, picture: np.ndarray, corners: np.ndarray) -> Reading:
+    def _read(self, picture: np.ndarray, corners: np.ndarray, squeeze: float = SQUEEZE) -> Reading:
         width, height = (float(np.linalg.norm(corners[i] - corners[0])) for i in (1, 3))
         if height < TALL * width:
-            return self._read_line(picture, corners)
+            return self._read_line(picture, corners, squeeze)
         # Whether it runs up or down is not known.
         ways = (np.roll(corners, turn, axis=0) for turn in (1, -1))
-        return max((self._read_line(picture, way) for way in ways), key=lambda reading: reading.score)
+        return max((self._read_line(picture, way, squeeze) for way in ways), key=lambda reading: reading.score)
 
-    def _read_line(self, picture: np.ndarray, corners: np.ndarray) -> Reading:
-        line = line_of(picture, corners)
+    def _read_line(self, picture: np.ndarray, corners: np.ndarray, squeeze: float) -> Reading:
+        line = line_of(picture, corners, squeeze)
         width = line.shape[1]
         padded = np.zeros((1, 3, HEIGHT, -(-width // WIDTH_STEP) * WIDTH_STEP), np.float32)
         padded[..., :width] = _normalised(line)
@@ -148,13 +147,14 @@ def _from_upper_left(corners: np.ndarray) -> np.ndarray:
     return np.roll(corners, -int(np.argmin(corners.sum(axis=1))), axis=0).astype(np.float32)
 
 
-def line_of(picture: np.ndarray, corners: np.ndarray) -> np.ndarray:
+def line_of(picture: np.ndarray, corners: np.ndarray, squeeze: float) -> np.ndarray:
     """The picture inside a rotated rectangle as an upright line of 48 px, uint8; beyond the border it is repeated.
 
+    Its width is `squeeze` times what it were in proportion, 1600 px at most.
     Sampled once, bilinearly, but at full size first where that would skip pixels.
     """
     width, height = (max(float(np.linalg.norm(corners[i] - corners[0])), 1.0) for i in (1, 3))
-    columns = min(max(math.ceil(SQUEEZE * HEIGHT * width / height), 1), MAX_WIDTH)
+    columns = min(max(math.ceil(squeeze * HEIGHT * width / height), 1), MAX_WIDTH)
     if columns >= width and height <= HEIGHT:
         return _turned(picture, corners, HEIGHT, columns)
     full = _turned(picture, corners, max(1, round(height)), max(1, round(width)))
