@@ -32,6 +32,7 @@ from curation.signals import SIGNALS
 
 WORD = re.compile(r"[^\W_]+")  # as parrot_share takes them
 SIDES = (256, 384, 512, 768)  # px of the longer side that large pictures are seen at
+LARGE_HEIGHTS = (10, 12, 16, 20, 24, 32, 48, 96)  # px, in pictures 1024 px wide
 TARGETS = {"text_boxes": 40, "image_text": 15}  # pictures per second and core at 256 px
 LIBRARY_WAS = 5  # pictures per second of the library's defaults, as measured for the target
 SHOWN = 5  # words that one side alone finds
@@ -95,7 +96,7 @@ def differences(pictures: Sequence[Picture], ours: list[bool], peer: list[bool])
 
 def large(count: int, peer: Callable) -> dict[str, Any]:
     """Recall and rate on JPEG files 1024 px wide, by the side that they are seen at; of the peer at its defaults."""
-    pictures = [rendered(seed, 1024) for seed in range(count)]
+    pictures = [rendered(seed, 1024, LARGE_HEIGHTS) for seed in range(count)]
     files = []
     for picture in pictures:
         file = io.BytesIO()

@@ -1,6 +1,7 @@
 """Pictures with known words drawn into them: many fonts, heights, colours and grounds, seeded."""
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ HEIGHTS = (
     24,
     32,
     48,
-)  # font sizes, px, at a width of 256; in proportion at larger ones
+)  # font sizes, px
 WIDTH = 256
 CONTRAST = 90  # least difference in luma between a line and the mean of its ground
 DETAIL = ((4, 50), (16, 25), (64, 12))  # of a textured ground: noise of so many cells across and so strong
@@ -54,14 +55,14 @@ class Picture(NamedTuple):
     words: list[Word]
 
 
-def rendered(seed: int, width: int = WIDTH) -> Picture:
-    """A picture with up to three lines of up to three words; a quarter of them have a plain ground."""
+def rendered(seed: int, width: int = WIDTH, heights: Sequence[int] = HEIGHTS) -> Picture:
+    """A picture with up to three lines of up to three words, each in one of the font sizes `heights`."""
     draw = np.random.default_rng((seed, width))
     size = (width, int(width * draw.choice([0.75, 1.0])))
     image, words, zoom = Image.fromarray(_ground(draw, *size)), [], width / WIDTH
     top = int(draw.integers(MARGIN, size[1] // 4))
     for _ in range(int(draw.integers(1, 4))):
-        height = int(draw.choice(HEIGHTS) * zoom)
+        height = int(draw.choice(heights))
         line, bottom = _line(draw, image, top, height)
         words += [Word(text, height) for text in line]
         top = bottom + int(draw.integers(MARGIN, 20) * zoom)
