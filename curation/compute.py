@@ -15,7 +15,7 @@ from curation import tables
 from curation.graph import Node, closure
 from curation.parts import Part, find_part, write_part
 from curation.schema import hex_id
-from curation.signal import IMAGE_INPUTS, PIXELS
+from curation.signal import IMAGE_INPUTS, PICTURES, PIXELS
 from curation.vectors import to_binary
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def _checked(node: Node, value: pa.Array, count: int) -> pa.Array:
         value = value.combine_chunks()
     if len(value) != count:
         raise ValueError(f"signal {node.spec.name} gave {len(value)} values for {count} rows")
+    if node.spec.type == PICTURES:
+        return value
     if pa.types.is_fixed_size_list(value.type):
         value = to_binary(value)
     if value.type != node.spec.type:
@@ -136,7 +138,7 @@ def _compute_image(rows: pa.Table, nodes: list[Node]) -> list[tuple[pa.Array, pa
             piece.append(values[node.column])
         errors += batch.errors
     error = pa.array(errors, pa.string())
-    return [_with_error(pa.concat_arrays(piece), [error]) for piece in pieces]
+    return [_with_error(node, pa.concat_arrays(piece), [error]) for node, piece in zip(nodes, pieces)]
 
 
 def _bounds(nodes: list[Node]) -> dict[str, int]:
@@ -169,17 +171,17 @@ def _compute_columns(level: str, rows: pa.Table, nodes: list[Node]) -> list[tupl
         given = {name: column.take(pa.array(first)) for name, column in given.items()}
     values = evaluate(nodes, given, len(next(iter(given.values()))))
     errors = [given[name] for name in given if name.endswith(ERROR)]
-    results = [_with_error(values[node.column], errors) for node in nodes]
+    results = [_with_error(node, values[node.column], errors) for node in nodes]
     if inverse is None:
         return results
     back = pa.array(inverse.reshape(-1))
     return [(value.take(back), error.take(back)) for value, error in results]
 
 
-def _with_error(value: pa.Array, errors: list[pa.Array]) -> tuple[pa.Array, pa.Array]:
-    """The value, and the first reason at hand where it is null."""
+def _with_error(node: Node, value: pa.Array, errors: list[pa.Array]) -> tuple[pa.Array, pa.Array]:
+    """The value, and where it is null the first reason at hand, the signal's own last."""
     none = pa.nulls(len(value), pa.string())
-    reason = pc.coalesce(*errors, none) if errors else none
+    reason = pc.coalesce(*errors, none, pa.scalar(node.spec.why_null, pa.string()))
     return value, pc.if_else(pc.is_null(value), reason, none)
 
 

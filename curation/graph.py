@@ -8,7 +8,7 @@ from typing import Any
 
 from curation.errors import RecipeError, unknown
 from curation.schema import PAIRS, hex_id
-from curation.signal import IMAGE_INPUTS, PIXELS, SignalSpec
+from curation.signal import IMAGE_INPUTS, PICTURES, PIXELS, SignalSpec
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Node:
 
     @property
     def stored(self) -> bool:
+        if self.spec.type == PICTURES:
+            return False
         # A picture is read once, so what is read off it is kept.
         return self.spec.stored or any(i in IMAGE_INPUTS for i in self.inputs)
 
@@ -91,6 +93,8 @@ class Graph:
             raise unknown("signal", [name], [*self.functions, *self.aliases], "signals")
         table = dict(self.aliases.get(name, {}))
         function = self.functions[table.pop("of", name)]
+        if function.spec.type == PICTURES:
+            raise RecipeError(f"signal {name} makes pictures for other signals; no table has a column of them")
         return self._resolve(function, self.shared | table, ())
 
     def _resolve(self, function: Callable, settings: dict[str, Any], path: tuple[str, ...]) -> Node:

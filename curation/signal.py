@@ -22,12 +22,17 @@ import pyarrow as pa
 PIXELS = ("pixels", "pixels_bounded", "pixels_small")
 IMAGE_INPUTS = ("encoded", *PIXELS)
 
+# The type of a signal that makes pictures for other signals: a list as `pixels` is one, in memory for the pass alone.
+# No table holds it, so it is no column of a recipe. Spelled as Arrow would have it: rows of columns of three bytes.
+PICTURES = pa.list_(pa.list_(pa.list_(pa.uint8(), 3)))
+
 # A setting annotated so names a model or a file: its digest becomes part of the signal's key, and it is refused with
 # instructions, when absent, before any work starts (see curation.models.named).
 ClipModel = Annotated[str, "clip"]
 LanguageModel = Annotated[str, "language"]
+OcrModel = Annotated[str, "ocr"]
 File = Annotated[str, "file"]  # a file, or a folder of files
-MODELS = ("clip", "language", "file")
+MODELS = ("clip", "language", "ocr", "file")
 
 
 def setting_defaults(function: Callable) -> dict[str, Any]:
@@ -44,6 +49,7 @@ class SignalSpec:
     settings that came later, with the value at which nothing changed: at that value they leave the key as it was.
     `instead`: settings -> {input as the parameter names it: engine input read in its place}; `each`: (setting of an
     input, own setting that lists its values): a variadic input is read once under each of these.
+    `why_null`: the reason given for a null where no input has one.
     """
 
     name: str
@@ -57,6 +63,7 @@ class SignalSpec:
     added: dict[str, Any]
     instead: Callable[[dict[str, Any]], dict[str, str]] | None
     each: tuple[str, str] | None
+    why_null: str | None
 
 
 def signal(
@@ -67,11 +74,12 @@ def signal(
     added: dict[str, Any] | None = None,
     instead: Callable[[dict[str, Any]], dict[str, str]] | None = None,
     each: tuple[str, str] | None = None,
+    why_null: str | None = None,
 ) -> Callable[[Callable], Callable]:
     """Mark a function as a signal of Arrow type `type`. Raise `version` whenever results change.
 
     `stored=False` is for values cheaper to compute again than to read back (a word count): they get no table. `added`,
-    `instead` and `each`: see SignalSpec.
+    `instead`, `each` and `why_null`: see SignalSpec.
     """
 
     def mark(function: Callable) -> Callable:
@@ -88,6 +96,7 @@ def signal(
             added=added or {},
             instead=instead,
             each=each,
+            why_null=why_null,
         )
         return function
 

@@ -12,6 +12,7 @@ from curation.cli import COMMANDS, command
 from curation.job import parser_for
 from curation.recipe import recipe_names, recipe_text
 from curation.report import plots
+from curation.signal import PICTURES
 from curation.signals import SIGNALS
 from curation.stages import STAGES
 
@@ -30,7 +31,8 @@ def signals() -> Iterator[str]:
     for name, function in SIGNALS.items():
         spec = function.spec
         kept = "kept in the store" if spec.stored else "computed where needed"
-        yield f"## {name}\n\n`{spec.type}` · reads {', '.join(f'`{r}`' for r in spec.reads)} · {kept}\n"
+        made = "pictures, in memory" if spec.type == PICTURES else f"`{spec.type}`"
+        yield f"## {name}\n\n{made} · reads {', '.join(f'`{r}`' for r in spec.reads)} · {kept}\n"
         yield f"Settings: {_signature(function)}\n\n{inspect.getdoc(function)}\n"
 
 

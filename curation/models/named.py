@@ -2,6 +2,7 @@
 
 clip        a CLIP model (curation.models.clip_source)
 language    a language model (curation.models.language)
+ocr         a reader of text in pictures (curation.models.ocr)
 file        a file, or a folder whose files count one level deep
 """
 
@@ -24,6 +25,10 @@ def digest(kind: str, name: str) -> str:
         from curation.models import language
 
         return language.digest(name)
+    if kind == "ocr":
+        from curation.models import ocr
+
+        return ocr.digest(name)
     return file_digest(name)
 
 
@@ -41,7 +46,7 @@ def absolute_name(kind: str, name: str) -> str:
         from curation.models import language
 
         return language.absolute_name(name)
-    return absolute(name)
+    return name if kind == "ocr" else absolute(name)
 
 
 def describe(kind: str, name: str, precision: str = "fp32") -> dict[str, Any]:
@@ -50,6 +55,10 @@ def describe(kind: str, name: str, precision: str = "fp32") -> dict[str, Any]:
         from curation.models.clip import here
 
         return here(name, precision).describe()
+    if kind == "ocr":
+        from curation.models import ocr
+
+        return ocr.describe(name)
     return {"name": name, "digest": digest(kind, name)}
 
 

@@ -24,6 +24,15 @@ from curation.signals.image_size import image_aspect, image_height_px, image_min
 from curation.signals.language_prediction import language_prediction
 from curation.signals.mean_clip_score import mean_clip_score
 from curation.signals.number_masked_caption import number_masked_caption
+from curation.signals.parrot_share import parrot_share, parrot_share_fuzzy
+from curation.signals.text_in_images import (
+    image_text,
+    image_text_area_share,
+    text_boxes,
+    text_readings,
+    text_regions,
+)
+from curation.signals.text_masked import text_masked_clip_score, text_masked_embedding, text_masked_pixels
 
 SIGNALS = {
     function.spec.name: function
@@ -57,5 +66,15 @@ SIGNALS = {
         mean_clip_score,
         number_masked_clip_score,
         captions_clip_score,
+        text_regions,
+        text_readings,
+        text_boxes,
+        image_text,
+        image_text_area_share,
+        text_masked_pixels,
+        text_masked_embedding,
+        text_masked_clip_score,
+        parrot_share,
+        parrot_share_fuzzy,
     )
 }
