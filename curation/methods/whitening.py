@@ -23,9 +23,14 @@ def whiten_fit(x: np.ndarray) -> Whitening:
     that depend on each other do not make everything unlikely. Whitened CLIP (arXiv:2505.06934), section 3.
     """
     x = _matrix(x, 2, "whiten_fit")
-    mean = x.mean(axis=0)
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(x, rowvar=False)))
-    return Whitening(mean, vectors / np.sqrt(np.maximum(values, FLOOR * values.max())))
+    return whitening(x.mean(axis=0), np.atleast_2d(np.cov(x, rowvar=False)))
+
+
+def whitening(mean: np.ndarray, covariance: np.ndarray) -> Whitening:
+    """The whitening of a mean (d,) and a covariance (d, d), as `whiten_fit`; not finite where nothing varies."""
+    values, vectors = np.linalg.eigh(covariance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Whitening(mean, vectors / np.sqrt(np.maximum(values, FLOOR * values.max())))
 
 
 def whiten_loglik(x: np.ndarray, fit: Whitening) -> np.ndarray:
@@ -55,8 +60,12 @@ def conformity(x: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     counted = ~np.isnan(unit).any(axis=1)
-    n, total = counted.sum(), unit[counted].sum(axis=0)
-    return (unit @ total - 1) / (n - 1)
+    return conformity_to(unit, unit[counted].sum(axis=0), counted.sum())
+
+
+def conformity_to(unit: np.ndarray, total: np.ndarray, n: int) -> np.ndarray:
+    """`conformity` of rows of unit length (m, d), which are among the `n` of which `total` (d,) is the sum."""
+    return ((unit * total).sum(axis=1) - 1) / (n - 1)
 
 
 def _matrix(x: np.ndarray, least: int, where: str) -> np.ndarray:

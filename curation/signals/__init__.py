@@ -1,15 +1,19 @@
 """The registry of signals, a line each. A new signal is a file here and a line below."""
 
 from curation.signals.caption_chars import caption_chars
+from curation.signals.caption_fasttext_tokens import caption_fasttext_tokens
 from curation.signals.caption_language import caption_language
 from curation.signals.caption_language_score import caption_language_score
 from curation.signals.caption_synsets import caption_synsets
 from curation.signals.caption_tokens import caption_tokens
 from curation.signals.caption_words import caption_words
 from curation.signals.captions_clip_score import captions_clip_score
+from curation.signals.clip_s import clip_s, prefixed_caption_embedding, refclip_s
 from curation.signals.clip_score import clip_score, number_masked_clip_score
 from curation.signals.embedding import caption_embedding, image_embedding
+from curation.signals.features import caption_features, image_features
 from curation.signals.image_digest import image_bytes, image_sha256
+from curation.signals.image_format import image_format
 from curation.signals.image_phash import image_phash
 from curation.signals.image_quality import (
     image_blur,
@@ -28,6 +32,7 @@ SIGNALS = {
         caption_chars,
         caption_words,
         caption_tokens,
+        caption_fasttext_tokens,
         caption_synsets,
         language_prediction,
         caption_language,
@@ -38,6 +43,7 @@ SIGNALS = {
         image_min_side_px,
         image_aspect,
         image_bytes,
+        image_format,
         image_sha256,
         image_phash,
         image_blur,
@@ -50,5 +56,10 @@ SIGNALS = {
         clip_score,
         number_masked_clip_score,
         captions_clip_score,
+        prefixed_caption_embedding,
+        clip_s,
+        refclip_s,
+        image_features,
+        caption_features,
     )
 }
