@@ -21,6 +21,7 @@ COMMANDS = {
     "score": ("curation.score", "score"),
     "why": ("curation.explain", "why"),
     "compare": ("curation.explain", "compare"),
+    "export": ("curation.export", "export"),
     "verify": ("curation.shards.verify", "verify_release"),
     "report": ("curation.report.report", "report"),
     "train": ("curation.trainer.train", "train"),

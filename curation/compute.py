@@ -48,7 +48,7 @@ def _write_rows(job: Job, rows: pa.Table, numbers: list[int]) -> Iterator[dict]:
     missing = [i for i in numbers if done[i] is None]
     if missing:
         nodes = [job.nodes[i] for i in missing]
-        values = _compute_image(rows, nodes) if job.level == "image" else _compute_columns(job.level, rows, nodes)
+        values = _compute_columns("text", rows, nodes) if job.level == "text" else _compute_image(rows, nodes)
         for i, (value, error) in zip(missing, values):
             done[i] = _write_part(job.folders[i], content, rows, value, error)
     for i in numbers:
@@ -120,7 +120,7 @@ def _compute_image(rows: pa.Table, nodes: list[Node]) -> list[tuple[pa.Array, pa
     given = {name: rows[name].combine_chunks() for name in rows.column_names}
     needs = {r for n in closure(nodes) if _needed(n, nodes, given) for r in n.inputs if r in IMAGE_INPUTS}
     if not needs:
-        return _compute_columns("image", rows, nodes)
+        return _compute_columns("pair", rows, nodes)
     pieces: list[list[pa.Array]] = [[] for _ in nodes]
     errors: list[str | None] = []
     for part, batch in batches(rows["image"].to_pylist(), small="pixels" not in needs):
@@ -132,8 +132,8 @@ def _compute_image(rows: pa.Table, nodes: list[Node]) -> list[tuple[pa.Array, pa
         for piece, node in zip(pieces, nodes):
             piece.append(values[node.column])
         errors += batch.errors
-    error = pa.array(errors, pa.string())
-    return [_with_error(pa.concat_arrays(piece), [error]) for piece in pieces]
+    reasons = [pa.array(errors, pa.string()), *(given[name] for name in given if name.endswith(ERROR))]
+    return [_with_error(pa.concat_arrays(piece), reasons) for piece in pieces]
 
 
 def _compute_columns(level: str, rows: pa.Table, nodes: list[Node]) -> list[tuple[pa.Array, pa.Array]]:

@@ -25,7 +25,8 @@ IMAGE_INPUTS = ("encoded", "pixels", "pixels_small")
 ClipModel = Annotated[str, "clip"]
 LanguageModel = Annotated[str, "language"]
 File = Annotated[str, "file"]  # a file, or a folder of files
-MODELS = ("clip", "language", "file")
+Scorer = Annotated[str, "scorer"]
+MODELS = ("clip", "language", "file", "scorer")
 
 
 def setting_defaults(function: Callable) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 clip        a CLIP model (curation.models.clip_source)
 language    a language model (curation.models.language)
+scorer      a function from pictures and captions to answers (curation.models.scorer)
 file        a file, or a folder whose files count one level deep
 """
 
@@ -24,6 +25,10 @@ def digest(kind: str, name: str) -> str:
         from curation.models import language
 
         return language.digest(name)
+    if kind == "scorer":
+        from curation.models import functions, scorer
+
+        return functions.digest(name, scorer.WHAT)
     return file_digest(name)
 
 
@@ -41,6 +46,10 @@ def absolute_name(kind: str, name: str) -> str:
         from curation.models import language
 
         return language.absolute_name(name)
+    if kind == "scorer":
+        from curation.models import functions
+
+        return functions.absolute_name(name)
     return absolute(name)
 
 

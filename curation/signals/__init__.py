@@ -24,7 +24,10 @@ from curation.signals.image_quality import (
 )
 from curation.signals.image_size import image_aspect, image_height_px, image_min_side_px, image_width_px
 from curation.signals.language_prediction import language_prediction
+from curation.signals.mlm import mlm_column_score, mlm_score
 from curation.signals.number_masked_caption import number_masked_caption
+from curation.signals.number_masked_score_drop import number_masked_score_drop
+from curation.signals.other_uids import datacomp_uid, laion_hash
 
 SIGNALS = {
     function.spec.name: function
@@ -55,11 +58,16 @@ SIGNALS = {
         caption_embedding,
         clip_score,
         number_masked_clip_score,
+        number_masked_score_drop,
         captions_clip_score,
         prefixed_caption_embedding,
         clip_s,
         refclip_s,
         image_features,
         caption_features,
+        mlm_score,
+        mlm_column_score,
+        datacomp_uid,
+        laion_hash,
     )
 }

@@ -32,6 +32,13 @@ def test_ties_go_to_the_first_and_what_float32_cannot_tell_is_told(monkeypatch):
     assert nearest_centroids(vectors, np.repeat(near[:1], 20, axis=0)).tolist() == [0, 0]
 
 
+def test_what_the_rounding_of_float32_would_turn_round():
+    random = np.random.default_rng(2)
+    vectors = random.normal(size=(50, 64)).astype("f4")
+    centroids = random.normal(size=64) + random.normal(size=(400, 64)) * 1e-7
+    assert nearest_centroids(vectors, centroids).tolist() == plain(vectors, centroids).tolist()
+
+
 def test_neighbours_change_nothing():
     random = np.random.default_rng(1)
     vectors, centroids = random.normal(size=(300, 48)).astype("f4"), random.normal(size=(999, 48)).astype("f4")
