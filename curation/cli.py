@@ -19,6 +19,7 @@ COMMANDS = {
     "metadata": ("curation.metadata.build", "metadata"),
     "run": ("curation.run", "run"),
     "score": ("curation.score", "score"),
+    "vectors": ("curation.vector_files", "vectors"),
     "why": ("curation.explain", "why"),
     "compare": ("curation.explain", "compare"),
     "export": ("curation.export", "export"),
