@@ -54,7 +54,7 @@ def _write_rows(job: Job, rows: pa.Table, numbers: list[int]) -> Iterator[dict]:
     missing = [i for i in numbers if done[i] is None]
     if missing:
         nodes = [job.nodes[i] for i in missing]
-        values = _compute_image(rows, nodes) if job.level == "image" else _compute_columns(job.level, rows, nodes)
+        values = _compute_columns("text", rows, nodes) if job.level == "text" else _compute_image(rows, nodes)
         for i, (value, error) in zip(missing, values):
             done[i] = _write_part(job.folders[i], content, rows, value, error)
     for i in numbers:
@@ -127,7 +127,7 @@ def _compute_image(rows: pa.Table, nodes: list[Node]) -> list[tuple[pa.Array, pa
     given = {name: rows[name].combine_chunks() for name in rows.column_names}
     needs = {r for n in closure(nodes) if _needed(n, nodes, given) for r in n.inputs if r in IMAGE_INPUTS}
     if not needs:
-        return _compute_columns("image", rows, nodes)
+        return _compute_columns("pair", rows, nodes)
     pieces: list[list[pa.Array]] = [[] for _ in nodes]
     errors: list[str | None] = []
     pixels = [name for name in PIXELS if name in needs]
@@ -137,8 +137,8 @@ def _compute_image(rows: pa.Table, nodes: list[Node]) -> list[tuple[pa.Array, pa
         for piece, node in zip(pieces, nodes):
             piece.append(values[node.column])
         errors += batch.errors
-    error = pa.array(errors, pa.string())
-    return [_with_error(node, pa.concat_arrays(piece), [error]) for node, piece in zip(nodes, pieces)]
+    reasons = [pa.array(errors, pa.string()), *(given[name] for name in given if name.endswith(ERROR))]
+    return [_with_error(node, pa.concat_arrays(piece), reasons) for node, piece in zip(nodes, pieces)]
 
 
 def _bounds(nodes: list[Node]) -> dict[str, int]:

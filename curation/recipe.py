@@ -123,10 +123,15 @@ def _apply(tree: dict, change: str, recipe: str) -> None:
         table = steps[names[0]].setdefault("with", {})
     for name in names[1:-1]:
         table = table.setdefault(name, {})
+    table[names[-1]] = set_value(value)
+
+
+def set_value(text: str) -> Any:
+    """The value of a `--set`: TOML where it is that, else the text itself."""
     try:
-        table[names[-1]] = tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        table[names[-1]] = value
+        return text
 
 
 def _check_inputs(inputs: dict[str, str], recipe: str) -> dict[str, str]:

@@ -114,6 +114,9 @@ class Rows:
             frame = Store(spark, self.store).attach(frame, nodes, self._keys, self.count, self.cheap)
         for name in extra:
             frame = frame.withColumn(name, F.col("extra").getItem(name.removeprefix("extra.")))
+        for name in columns:
+            if name.endswith("__error") and name not in frame.columns:  # of a stage's column: its nulls have no reason
+                frame = frame.withColumn(name, F.lit(None).cast("string"))
         return frame.select(*(f"`{c}`" for c in columns))
 
     def _keys(self, columns: tuple[str, ...]) -> list[str]:

@@ -31,8 +31,9 @@ PICTURES = pa.list_(pa.list_(pa.list_(pa.uint8(), 3)))
 ClipModel = Annotated[str, "clip"]
 LanguageModel = Annotated[str, "language"]
 OcrModel = Annotated[str, "ocr"]
+Function = Annotated[str, "function"]
 File = Annotated[str, "file"]  # a file, or a folder of files
-MODELS = ("clip", "language", "ocr", "file")
+MODELS = ("clip", "language", "ocr", "function", "file")
 
 
 def setting_defaults(function: Callable) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from curation import tables
 from curation.compute import ERROR, Job, appender, bucket_writer, signal_schema
 from curation.files import join, locked, sweep
 from curation.graph import Node, closure, placed, stored_inputs
+from curation.signal import IMAGE_INPUTS
 from curation.stage import cached
 
 LEVELS = ("image", "text", "pair")
@@ -145,8 +146,10 @@ class Store:
         """Lay the rows out in buckets and run one task per bucket; the records of the parts written."""
         from pyspark.sql import functions as F
 
-        buckets = min(MAX_BUCKETS, 1 << max(0, (count - 1) // BUCKET_ROWS[level]).bit_length())
-        if level == "image":
+        pictures = any(i in IMAGE_INPUTS for n in nodes for i in n.inputs)  # of a pair, too: then these come in order
+        size = BUCKET_ROWS["image" if pictures else level]
+        buckets = min(MAX_BUCKETS, 1 << max(0, (count - 1) // size).bit_length())
+        if level == "image" or pictures:
             place = F.xxhash64("image.uri", F.shiftright(F.coalesce("image.offset", F.lit(0)), BLOCK_SHIFT))
             order = ["image.uri", "image.offset", "id"]
         else:

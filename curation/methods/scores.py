@@ -16,8 +16,9 @@ def clip_score_report(
 
     With `references`, a matrix (k, d) of reference captions for each pair, also `ref_max_cos`, the best cosine of
     caption and reference, and the harmonic means `refclip_s_paper`, which takes a negative cosine for 0, and
-    `refclip_s_code`, which does not (jmhessel/clipscore 1036465). Texts are to be embedded with PREFIX. The plain
-    cosine that data sets call CLIP score is `clip_score`. CLIPScore (arXiv:2104.08718), section 3.
+    `refclip_s_code`, which does not (jmhessel/clipscore 1036465); NaN without references and for vectors of zero. Texts
+    are to be embedded with PREFIX. The plain cosine that data sets call CLIP score is `clip_score`. CLIPScore
+    (arXiv:2104.08718), section 3.
 
     >>> east, north = np.array([[1.0, 0.0]]), np.array([[0.3, 0.91**0.5]])
     >>> clip_score_report(east, north)["clip_s"].round(6).tolist()
@@ -26,14 +27,16 @@ def clip_score_report(
     clip_s = WEIGHT * np.maximum(_cosines(images, captions), 0)
     if references is None:
         return {"clip_s": clip_s}
-    best = np.array([_cosines(each, caption[None]).max() for each, caption in zip(references, captions, strict=True)])
+    pairs = zip(references, np.asarray(captions), strict=True)
+    best = np.array([_cosines(each, caption[None]).max() if len(each) else np.nan for each, caption in pairs], float)
     means = {"refclip_s_paper": np.maximum(best, 0), "refclip_s_code": best}
     return {"clip_s": clip_s, "ref_max_cos": best} | {name: _harmonic(clip_s, other) for name, other in means.items()}
 
 
 def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    return (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+    with np.errstate(invalid="ignore"):
+        return (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
 
 
 def _harmonic(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -19,13 +19,20 @@ class Whitening(NamedTuple):
 def whiten_fit(x: np.ndarray) -> Whitening:
     """Mean and whitening matrix of the rows of `x` (n, d), raw vectors, not normalised; SchemaError for n < 2.
 
-    The covariance is the unbiased one; eigenvalues below 1e-6 of the largest are raised to that, so that dimensions
-    that depend on each other do not make everything unlikely. Whitened CLIP (arXiv:2505.06934), section 3.
+    Rows that are not finite do not count. The covariance is the unbiased one; eigenvalues below 1e-6 of the largest are
+    raised to that, so that dimensions that depend on each other do not make everything unlikely. Whitened CLIP
+    (arXiv:2505.06934), section 3.
     """
-    x = _matrix(x, 2, "whiten_fit")
-    mean = x.mean(axis=0)
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(x, rowvar=False)))
-    return Whitening(mean, vectors / np.sqrt(np.maximum(values, FLOOR * values.max())))
+    x = _matrix(x, 0, "whiten_fit")
+    x = _matrix(x[np.isfinite(x).all(axis=1)], 2, "whiten_fit")
+    return whitening(x.mean(axis=0), np.atleast_2d(np.cov(x, rowvar=False)))
+
+
+def whitening(mean: np.ndarray, covariance: np.ndarray) -> Whitening:
+    """The whitening of a mean (d,) and a covariance (d, d), as `whiten_fit`; not finite where nothing varies."""
+    values, vectors = np.linalg.eigh(covariance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Whitening(mean, vectors / np.sqrt(np.maximum(values, FLOOR * values.max())))
 
 
 def whiten_loglik(x: np.ndarray, fit: Whitening) -> np.ndarray:
@@ -46,7 +53,8 @@ def conformity(x: np.ndarray) -> np.ndarray:
     """Mean cosine of each row of `x` (n, d) to all other rows, float64, shape (n,), -1 to 1: how common it looks.
 
     By the identity mean cosine = ||m|| cos(u, m), m being the mean of the unit vectors, so nothing is quadratic.
-    SchemaError for n < 2; a zero row is NaN. "The Double-Ellipsoid Geometry of CLIP" (arXiv:2411.14517), section 4.
+    SchemaError for n < 2; a row that is zero or not finite is NaN and does not count. "The Double-Ellipsoid Geometry of
+    CLIP" (arXiv:2411.14517), section 4.
 
     >>> conformity(np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 0.0]])).round(6).tolist()
     [0.5, 0.0, 0.5]
@@ -55,8 +63,13 @@ def conformity(x: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     counted = ~np.isnan(unit).any(axis=1)
-    n, total = counted.sum(), unit[counted].sum(axis=0)
-    return (unit @ total - 1) / (n - 1)
+    return conformity_to(unit, unit[counted].sum(axis=0), counted.sum())
+
+
+def conformity_to(unit: np.ndarray, total: np.ndarray, n: int) -> np.ndarray:
+    """`conformity` of rows of unit length (m, d), which are among the `n` of which `total` (d,) is the sum."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return ((unit * total).sum(axis=1) - 1) / np.float64(n - 1)
 
 
 def _matrix(x: np.ndarray, least: int, where: str) -> np.ndarray:

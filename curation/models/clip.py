@@ -112,11 +112,11 @@ class Clip:
         causal = type(model) is open_clip.CLIP and model.text_pool_type == "argmax" and model.attn_mask is not None
         self.text_lengths = (*(n for n in _TEXT_LENGTHS if causal and n < self.context), self.context)
 
-    def embed_images(self, images: Sequence[np.ndarray | None], fast: bool = False) -> np.ndarray:
+    def embed_images(self, images: Sequence[np.ndarray | None], fast: bool = False, unit: bool = True) -> np.ndarray:
         """Unit vectors, float32 (n, dim), of uint8 RGB pictures (height, width, 3); a row of NaN for None.
 
         Resized and cropped by open_clip's own transform, or `fast`, which moves a vector by less than 1e-5 of cosine
-        (curation.models.pictures).
+        (curation.models.pictures). With `unit` false they are as the model gives them, not normalised.
         """
         fit = self.fit_fast if fast else self.fit_exactly
 
@@ -128,15 +128,15 @@ class Clip:
 
         present = [i for i, image in enumerate(images) if image is not None]
         found = np.full((len(images), self.dim), np.nan, np.float32)
-        found[present] = _unit(self._rows([images[i] for i in present], collate, self.model.encode_image))
-        return found
+        found[present] = self._rows([images[i] for i in present], collate, self.model.encode_image)
+        return _unit(found) if unit else found
 
-    def embed_texts(self, texts: Sequence[str | None], windows: str = "off") -> np.ndarray:
+    def embed_texts(self, texts: Sequence[str | None], windows: str = "off", unit: bool = True) -> np.ndarray:
         """Unit vectors, float32 (n, dim), of captions; a row of NaN for None. Equal captions are embedded once.
 
         What is beyond the context length is cut off, or else (`windows` "content" or "clipmd") the vector is the mean
         of the vectors, before they get unit length, of windows over all tokens: curation.methods.caption_windows.
-        RecipeError for windows over another tokenizer than CLIP's.
+        RecipeError for windows over another tokenizer than CLIP's. `unit` as in embed_images.
         """
         unique = sorted({text for text in texts if text is not None})
         place = {text: i for i, text in enumerate(unique)}
@@ -149,7 +149,7 @@ class Clip:
             from curation.models.clip_windows import window_means
 
             window_means(self.tokenizer, self._encode_tokens, unique, windows, found)
-        return _unit(found)[[place.get(text, len(unique)) for text in texts]]
+        return (_unit(found) if unit else found)[[place.get(text, len(unique)) for text in texts]]
 
     def describe(self) -> dict[str, Any]:
         """What a vector depends on, as JSON: model, weights digest, preprocessing, batch size, device, precision."""

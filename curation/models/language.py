@@ -12,10 +12,7 @@ MODULE:FUNCTION     any function that this process and every worker can import: 
 import hashlib
 import importlib.metadata
 import importlib.util
-import inspect
 import numbers
-import pkgutil
-import re
 import struct
 from collections.abc import Callable
 from functools import lru_cache
@@ -24,6 +21,7 @@ from typing import Any
 
 from curation.errors import MissingModelError, RecipeError, unknown
 from curation.files import absolute
+from curation.models import functions
 from curation.models.named import file_digest
 
 Prediction = tuple[str, float] | None
@@ -31,7 +29,7 @@ Model = Callable[[list[str]], list[Prediction]]
 
 KNOWN = ("fasttext", "langdetect", "cld3", "fasttext:FILE", "MODULE:FUNCTION")
 LOCAL = "fasttext:"
-FUNCTION = re.compile(r"(?!__main__:)[A-Za-z_][\w.]*:[A-Za-z_]\w*")  # what is in __main__ is not in a worker's
+WHAT = "language model"
 LABEL = "__label__"  # fastText's mark of a label
 MAGIC = struct.pack("<i", 793712314)  # fastText, src/fasttext.cc: the first four bytes of a model
 CLD3_BYTES = (0, 1000)  # least and most that it reads of a text (mlfoundations/datacomp, baselines/apply_filter.py)
@@ -66,9 +64,8 @@ def digest(name: str) -> str:
     elif name == "cld3":
         told = _version("cld3-py")
     else:
-        function, module = _function(name), name.partition(":")[0]
-        files = [file_digest(str(path)) for path in inspect.getattr_static(function, "files", ())]
-        told = "\0".join([importlib.util.find_spec(module).loader.get_source(module) or "", *files])
+        _function(name)
+        return functions.digest(name, WHAT)
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -176,17 +173,9 @@ def _cld3() -> Model:
 
 def _function(name: str) -> Any:
     """The function behind MODULE:FUNCTION, imported by name and nothing else."""
-    if not FUNCTION.fullmatch(name):
-        raise unknown("backend", [name], KNOWN, "language model")
-    try:
-        function = pkgutil.resolve_name(name)
-    except (ImportError, AttributeError) as error:
-        raise MissingModelError(
-            f"language model {name!r}: {error}; it must be importable here and in workers"
-        ) from error
-    if not callable(function):
-        raise MissingModelError(f"language model {name!r}: a {type(function).__name__}, wanted a function")
-    return function
+    if not functions.IMPORTED.fullmatch(name):
+        raise unknown("backend", [name], KNOWN, WHAT)
+    return functions.function(name, WHAT)
 
 
 def _checking(name: str, function: Any) -> Model:

@@ -3,6 +3,7 @@
 clip        a CLIP model (curation.models.clip_source)
 language    a language model (curation.models.language)
 ocr         a reader of text in pictures (curation.models.ocr)
+function    a function from pictures and captions to answers (curation.models.mlm)
 file        a file, or a folder whose files count one level deep
 """
 
@@ -29,6 +30,10 @@ def digest(kind: str, name: str) -> str:
         from curation.models import ocr
 
         return ocr.digest(name)
+    if kind == "function":
+        from curation.models import functions, mlm
+
+        return functions.digest(name, mlm.WHAT)
     return file_digest(name)
 
 
@@ -46,6 +51,10 @@ def absolute_name(kind: str, name: str) -> str:
         from curation.models import language
 
         return language.absolute_name(name)
+    if kind == "function":
+        from curation.models import functions
+
+        return functions.absolute_name(name)
     return name if kind == "ocr" else absolute(name)
 
 

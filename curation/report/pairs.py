@@ -135,6 +135,8 @@ class Pairs:
 
     def function_name(self, name: str) -> str:
         """The signal behind a column: the same name, or what [signals.NAME] says it is made `of`."""
+        if name in self.release.mark.get("signals", {}):
+            return self.release.mark["signals"][name]["of"]
         declared = tomllib.loads(self.release.mark.get("recipe_text", "")).get("signals", {}).get(name, {})
         return declared.get("of", name) if isinstance(declared, dict) else name
 

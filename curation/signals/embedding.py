@@ -17,7 +17,7 @@ Precision = Literal["fp32", "fp16", "bf16", "int8"]
 ADDED = {"decode": "full", "precision": "fp32"}
 
 
-def _decoded(settings: dict[str, Any]) -> dict[str, str]:
+def decoded(settings: dict[str, Any]) -> dict[str, str]:
     """Which pixels are read; RecipeError for a model whose input a scaled decode does not fill."""
     side = input_side(settings["clip"]) if settings["decode"] == "scaled" else 0
     if side > SMALL_SIDE:
@@ -27,7 +27,7 @@ def _decoded(settings: dict[str, Any]) -> dict[str, str]:
     return {"pixels_bounded": {"exact": "pixels", "scaled": "pixels_small"}.get(settings["decode"], "pixels_bounded")}
 
 
-@signal(VECTOR, version=2, added=ADDED, instead=_decoded)
+@signal(VECTOR, version=2, added=ADDED, instead=decoded)
 def image_embedding(
     pixels_bounded: list[np.ndarray | None],
     *,
@@ -48,7 +48,7 @@ def image_embedding(
     return from_matrix(here(clip, precision).embed_images(pixels_bounded, fast=decode != "exact"))
 
 
-@signal(VECTOR, added=ADDED, instead=_decoded)
+@signal(VECTOR, added=ADDED, instead=decoded)
 def flipped_image_embedding(
     pixels_bounded: list[np.ndarray | None],
     *,

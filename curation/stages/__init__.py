@@ -2,16 +2,19 @@
 
 from curation.stages.balance_entries import balance_entries
 from curation.stages.balance_worldwide import balance_worldwide
+from curation.stages.band_scores import band_scores
 from curation.stages.clean_captions import clean_captions
 from curation.stages.dedup_embeddings import dedup_embeddings
 from curation.stages.dedup_pairs import dedup_pairs
 from curation.stages.download_images import download_images
+from curation.stages.fit_whitening import fit_whitening
 from curation.stages.match_entries import match_entries
 from curation.stages.mix_captions import mix_captions
 from curation.stages.mix_sources import mix_sources
 from curation.stages.normalise_scores import normalise_scores
 from curation.stages.prune_frequent_words import prune_frequent_words
 from curation.stages.sample_budget import sample_budget
+from curation.stages.select_clusters import select_clusters
 from curation.stages.select_subset import select_subset
 from curation.stages.weigh_attributes import weigh_attributes
 from curation.stages.write_shards import write_shards
@@ -29,6 +32,9 @@ STAGES = {
         prune_frequent_words,
         dedup_embeddings,
         normalise_scores,
+        band_scores,
+        select_clusters,
+        fit_whitening,
         weigh_attributes,
         mix_sources,
         mix_captions,

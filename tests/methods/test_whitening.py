@@ -55,6 +55,26 @@ def test_a_dimension_that_follows_from_others_makes_nothing_unlikely():
         whiten_fit(x[:1])
 
 
+def test_rows_that_are_no_vectors_do_not_count():
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    with_others = np.vstack([x, [[np.nan, 0, 1], [np.inf, 1, 1]]])
+    np.testing.assert_array_equal(whiten_fit(with_others).mean, whiten_fit(x).mean)
+    np.testing.assert_array_equal(conformity(with_others)[:20], conformity(x))
+    assert np.isnan(conformity(with_others)[20:]).all() and np.isnan(conformity(np.eye(2) * [1, 0])).all()
+    assert np.isnan(whiten_loglik(x[:1], whiten_fit(np.ones((5, 3))))).all()  # nothing varies
+    with pytest.raises(SchemaError, match="at least 2 rows"):
+        whiten_fit(with_others[19:])
+
+
+def test_clip_scores_without_references_and_of_no_vector():
+    images, captions = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]), np.array([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]])
+    found = clip_score_report(images, captions, [np.empty((0, 2)), captions[:2], captions])
+    assert found["clip_s"].tolist() == pytest.approx([2.5, 0.0, np.nan], nan_ok=True)
+    assert found["ref_max_cos"].tolist() == pytest.approx([np.nan, 1.0, 1.0], nan_ok=True)
+    assert found["refclip_s_paper"].tolist() == pytest.approx([np.nan, 0.0, np.nan], nan_ok=True)
+    assert all(len(each) == 0 for each in clip_score_report(images[:0], captions[:0], []).values())
+
+
 def test_clip_scores_of_the_reference(shared):
     oracle = json.loads((shared / "oracles" / "clipscore_small.json").read_text())
     references = [np.array(each) for each in oracle["references"]]

@@ -1,0 +1,87 @@
+"""A release in DataComp's forms: sorted subsets of any of three uids, metadata under its column names. No Spark."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from curation.errors import RecipeError, SchemaError, StaleOutputError
+from curation.export import METADATA, _words, export
+from curation.methods import datacomp_uid
+from curation.records import read_record, write_record
+from curation.shards.manifest import Release
+from tests.made_release import make_release
+
+
+def words(uids):
+    """As mlfoundations/datacomp writes a subset."""
+    pairs = [(int(uid[:16], 16), int(uid[16:32], 16)) for uid in uids]
+    return np.sort(np.array(pairs, np.dtype("u8,u8")))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make_release(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory):
+    """A release of which no step changes captions, by a ViT-B-32."""
+    made = make_release(tmp_path_factory.mktemp("unchanged"))
+    path = str(Path(made.out, "manifest", "release.json"))
+    mark = read_record(path)
+    mark["stages"] = [s for s in mark["stages"] if s["run"] != "clean_captions"]
+    mark["signals"]["image_embedding"] = {"models": {"clip": {"name": "ViT-B-32/openai"}}}
+    write_record(path, {k: v for k, v in mark.items() if k != "digest"})
+    return made
+
+
+def test_own_uids(made, tmp_path):
+    file = str(tmp_path / "s.npy")
+    assert export(made.out, file) == {"subset": file, "uids": len(made.kept)}
+    found = np.load(file)
+    assert found.dtype == np.dtype("u8,u8") and np.array_equal(found, words(made.kept))
+    with pytest.raises(StaleOutputError, match=r"s\.npy exists"):
+        export(made.out, file)
+
+
+def test_uids_of_datacomp_and_its_metadata(unchanged, tmp_path):
+    file, folder = str(tmp_path / "s.npy"), tmp_path / "metadata"
+    assert export(unchanged.out, file, uid="datacomp", metadata=str(folder))["uids"] == len(unchanged.kept)
+    samples = Release.open(unchanged.out).samples().to_pylist()
+    uids = [datacomp_uid(row["url"], row["caption"]) for row in samples]
+    assert np.array_equal(np.load(file), words(uids))
+    files = sorted(folder.iterdir())
+    assert [f.name for f in files] == ["00000000.parquet", "00000001.parquet"][: len(files)] and files
+    rows = [row for f in files for row in pq.read_table(f).to_pylist()]
+    assert pq.read_schema(files[0]).names == METADATA.names
+    for row, sample, uid in zip(rows, samples, uids, strict=True):
+        assert (row["uid"], row["url"], row["text"]) == (uid, sample["url"], sample["caption"])
+        assert (row["original_width"], row["original_height"]) == (sample["width"], sample["height"])
+        assert row["clip_b32_similarity_score"] == sample["clip_score"] and row["clip_l14_similarity_score"] is None
+        assert row["sha256"] == sample["sha256"]
+
+
+def test_what_cannot_be_said_is_refused(made, tmp_path):
+    for settings in ({"uid": "datacomp"}, {"metadata": str(tmp_path / "m")}):
+        with pytest.raises(RecipeError, match=r"clean_captions changed captions.*add caption_raw"):
+            export(made.out, str(tmp_path / "s.npy"), **settings)
+    with pytest.raises(SchemaError, match=r"32 hex characters, found 'row \d+"):
+        export(made.out, str(tmp_path / "s.npy"), uid="document")
+    assert not (tmp_path / "s.npy").exists()
+
+
+def test_a_release_without_shards_has_own_uids_alone(tmp_path):
+    made = make_release(tmp_path, shards=False)
+    export(made.out, str(tmp_path / "s.npy"))
+    assert np.array_equal(np.load(tmp_path / "s.npy"), words(made.kept))
+    with pytest.raises(RecipeError, match="end the recipe with write_shards"):
+        export(made.out, str(tmp_path / "t.npy"), uid="document")
+
+
+def test_no_uid_and_uids_of_the_reference(shared):
+    assert len(_words([], "x")) == 0
+    uids = [row["uid"] for row in json.loads((shared / "oracles/datacomp_baselines_small.json").read_text())["rows"]]
+    assert np.array_equal(np.sort(_words(uids, "x")), words(uids))
