@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from curation.errors import RecipeError, unknown
+from curation.models.named import check_sizes, unread
 from curation.schema import PAIRS, hex_id
 from curation.signal import IMAGE_INPUTS, SignalSpec
 
@@ -16,7 +17,7 @@ class Node:
 
     function: Callable
     settings: tuple[tuple[str, Any], ...]
-    inputs: tuple["Node | str", ...]
+    inputs: tuple["Node | str | None", ...]  # None: not read under these settings
     key: str
     raw: frozenset[str] = field(compare=False)  # pool columns and engine inputs at the roots
 
@@ -86,10 +87,15 @@ class Graph:
         spec = function.spec
         if spec.name in path:
             raise RecipeError(f"signal {spec.name} reads itself: {' -> '.join([*path, spec.name])}")
-        inputs = tuple(self._input(name, settings, (*path, spec.name)) for name in spec.reads)
         own = {k: settings.get(k, v) for k, v in spec.settings.items()}
         _check_settings(spec, own)
-        raw = frozenset(r for i in inputs for r in (i.raw if isinstance(i, Node) else [i]))
+        idle = unread(spec.models, own, spec.reads)
+        path = (*path, spec.name)
+        inputs = tuple(None if name in idle else self._input(name, settings, path) for name in spec.reads)
+        for read in inputs:
+            if isinstance(read, Node) and "clip" in read.spec.models:
+                check_sizes(spec.models, own, dict(read.settings))
+        raw = frozenset(r for i in inputs if i is not None for r in (i.raw if isinstance(i, Node) else [i]))
         return Node(function, tuple(sorted(own.items())), inputs, _key(spec, own, inputs), raw)
 
     def _input(self, name: str, settings: dict[str, Any], path: tuple[str, ...]) -> "Node | str":

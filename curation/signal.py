@@ -25,7 +25,9 @@ IMAGE_INPUTS = ("encoded", "pixels", "pixels_small")
 ClipModel = Annotated[str, "clip"]
 LanguageModel = Annotated[str, "language"]
 File = Annotated[str, "file"]  # a file, or a folder of files
-MODELS = ("clip", "language", "file")
+Scorer = Annotated[str, "scorer"]  # which of a signal's inputs it reads depends on it: the others come as None
+FaceModel = Annotated[str, "faces"]
+MODELS = ("clip", "language", "file", "scorer", "faces")
 
 
 def setting_defaults(function: Callable) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 clip        a CLIP model (curation.models.clip_source)
 language    a language model (curation.models.language)
 file        a file, or a folder whose files count one level deep
+scorer      a model that gives a picture, a caption or an embedding one number (curation.models.scorers)
+faces       a face detector (curation.models.faces)
 """
 
 import hashlib
@@ -24,6 +26,14 @@ def digest(kind: str, name: str) -> str:
         from curation.models import language
 
         return language.digest(name)
+    if kind == "scorer":
+        from curation.models import scorers
+
+        return scorers.digest(name)
+    if kind == "faces":
+        from curation.models import faces
+
+        return faces.digest(name)
     return file_digest(name)
 
 
@@ -41,6 +51,14 @@ def absolute_name(kind: str, name: str) -> str:
         from curation.models import language
 
         return language.absolute_name(name)
+    if kind == "scorer":
+        from curation.models import scorers
+
+        return scorers.absolute_name(name)
+    if kind == "faces":
+        from curation.models import faces
+
+        return faces.absolute_name(name)
     return absolute(name)
 
 
@@ -50,7 +68,40 @@ def describe(kind: str, name: str) -> dict[str, Any]:
         from curation.models.clip import load
 
         return load(name).describe()
+    if kind == "scorer":
+        from curation.models import scorers
+
+        return scorers.describe(name)
     return {"name": name, "digest": digest(kind, name)}
+
+
+def unread(kinds: dict[str, str], settings: dict[str, Any], reads: tuple[str, ...]) -> set[str]:
+    """Which of a signal's inputs its scorer does not read; RecipeError where it reads none of them."""
+    from curation.models import scorers
+
+    for setting in (name for name, kind in kinds.items() if kind == "scorer"):
+        wanted = scorers.reads(settings[setting])
+        used = {name for name in reads if name == wanted or name.endswith(f"_{wanted}")}
+        if not used:
+            raise RecipeError(
+                f"{setting} = {settings[setting]!r}: a scorer that reads {wanted}, wanted one of {list(reads)}"
+            )
+        return set(reads) - used
+    return set()
+
+
+def check_sizes(kinds: dict[str, str], settings: dict[str, Any], embedding: dict[str, Any]) -> None:
+    """RecipeError where a scorer reads vectors of another size than the CLIP model behind its embedding gives."""
+    from curation.models import clip_source, scorers
+
+    for setting in (name for name, kind in kinds.items() if kind == "scorer"):
+        wanted, clip = scorers.dim(settings[setting]), embedding["clip"]
+        found = clip_source.resolve(clip).config["model_cfg"]["embed_dim"]
+        if wanted not in (None, found):
+            raise RecipeError(
+                f"{setting} = {settings[setting]!r} reads vectors of {wanted} numbers, but clip = {clip!r} gives "
+                f"{found}; set clip to the model that the head was made for"
+            )
 
 
 def file_digest(uri: str) -> str:

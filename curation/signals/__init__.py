@@ -9,8 +9,9 @@ from curation.signals.caption_words import caption_words
 from curation.signals.captions_clip_score import captions_clip_score
 from curation.signals.clip_score import clip_score, number_masked_clip_score
 from curation.signals.embedding import caption_embedding, image_embedding
+from curation.signals.faces import face_area_share, face_boxes, face_count
 from curation.signals.image_digest import image_bytes, image_sha256
-from curation.signals.image_phash import image_phash
+from curation.signals.image_phash import image_pdq, image_phash
 from curation.signals.image_quality import (
     image_blur,
     image_bright_share,
@@ -21,6 +22,7 @@ from curation.signals.image_quality import (
 from curation.signals.image_size import image_aspect, image_height_px, image_min_side_px, image_width_px
 from curation.signals.language_prediction import language_prediction
 from curation.signals.number_masked_caption import number_masked_caption
+from curation.signals.safety import aesthetic_score, caption_toxicity, nsfw_score, q16_score, watermark_score
 
 SIGNALS = {
     function.spec.name: function
@@ -40,6 +42,7 @@ SIGNALS = {
         image_bytes,
         image_sha256,
         image_phash,
+        image_pdq,
         image_blur,
         image_entropy,
         image_solid_share,
@@ -50,5 +53,13 @@ SIGNALS = {
         clip_score,
         number_masked_clip_score,
         captions_clip_score,
+        nsfw_score,
+        q16_score,
+        watermark_score,
+        aesthetic_score,
+        caption_toxicity,
+        face_boxes,
+        face_count,
+        face_area_share,
     )
 }
