@@ -25,6 +25,18 @@ def _distance(left, right):
 _distance = numba.njit(inline="always")(_distance)
 
 
+def _nearer(query, listed, ids, span, best, distance):
+    """The nearest of the rows of a span of `listed`, if nearer than what is known, and how far it is."""
+    for row in range(span[0], span[1]):
+        found = _distance(query, listed[row])
+        if found < distance or (found == distance and best >= 0 and ids[row] < best):
+            best, distance = ids[row], found
+    return best, distance
+
+
+_nearer = numba.njit(inline="always")(_nearer)
+
+
 def _search_all(queries, listed, best, distance):
     """For each query (4 uint64) the nearest row of `listed`, the first among equals, if nearer than `distance`."""
     for query in range(queries.shape[0]):
@@ -45,13 +57,11 @@ def _search_chunk(queries, order, values, table, masks, best, distance):
     listed, ids, starts = table
     for place in range(order.shape[0]):
         query = order[place]
-        near, at = distance[query], best[query]
+        at, near = best[query], distance[query]
         for mask in masks:
             bucket = values[query] ^ mask
-            for row in range(starts[bucket], starts[bucket + 1]):
-                found = _distance(queries[query], listed[row])
-                if found < near or (found == near and at >= 0 and ids[row] < at):
-                    near, at = found, ids[row]
+            span = (starts[bucket], starts[bucket + 1])
+            at, near = _nearer(queries[query], listed, ids, span, at, near)
         best[query], distance[query] = at, near
 
 
