@@ -91,7 +91,7 @@ def evaluate(nodes: list[Node], given: dict[str, Any], count: int) -> dict[str, 
     for node in closure(nodes):
         if node.column in values or not _needed(node, nodes, given):
             continue
-        inputs = [values[i.column if isinstance(i, Node) else i] for i in node.inputs]
+        inputs = [None if i is None else values[i.column if isinstance(i, Node) else i] for i in node.inputs]
         value = node.function(*inputs, **dict(node.settings))
         values[node.column] = _checked(node, value, count)
     return values

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from curation.errors import RecipeError, unknown
+from curation.models.named import check_sizes
 from curation.schema import PAIRS, hex_id
 from curation.signal import IMAGE_INPUTS, PICTURES, PIXELS, SignalSpec
 
@@ -17,7 +18,7 @@ class Node:
 
     function: Callable
     settings: tuple[tuple[str, Any], ...]
-    inputs: tuple["Node | str", ...]
+    inputs: tuple["Node | str | None", ...]  # None: not read under these settings
     key: str
     raw: frozenset[str] = field(compare=False)  # pool columns and engine inputs at the roots
 
@@ -103,13 +104,18 @@ class Graph:
             raise RecipeError(f"signal {spec.name} reads itself: {' -> '.join([*path, spec.name])}")
         own = {k: _frozen(settings.get(k, v)) for k, v in spec.settings.items()}
         _check_settings(spec, own)
-        reads = [spec.instead(own).get(name, name) for name in spec.reads] if spec.instead else spec.reads
+        instead, path = spec.instead(own) if spec.instead else {}, (*path, spec.name)
         under = [settings | change for change in _changes(spec, own)]
-        inputs = tuple(self._input(name, each, (*path, spec.name)) for each in under for name in reads)
-        raw = frozenset(r for i in inputs for r in (i.raw if isinstance(i, Node) else [i]))
+        inputs = tuple(self._input(instead.get(name, name), each, path) for each in under for name in spec.reads)
+        for read in inputs:
+            if isinstance(read, Node) and "clip" in read.spec.models:
+                check_sizes(spec.models, own, dict(read.settings))
+        raw = frozenset(r for i in inputs if i is not None for r in (i.raw if isinstance(i, Node) else [i]))
         return Node(function, tuple(sorted(own.items())), inputs, _key(spec, own, inputs), raw)
 
-    def _input(self, name: str, settings: dict[str, Any], path: tuple[str, ...]) -> "Node | str":
+    def _input(self, name: str | None, settings: dict[str, Any], path: tuple[str, ...]) -> "Node | str | None":
+        if name is None:
+            return None
         if name in self.functions:
             return self._resolve(self.functions[name], settings, path)
         if name in IMAGE_INPUTS or name in PAIRS.names:

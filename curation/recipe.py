@@ -15,6 +15,7 @@ from curation.schema import PAIRS, VERDICT
 from curation.stage import StageSpec
 
 POOL = "pool"
+FILES = ("file", "scorer", "faces")  # kinds of settings that [inputs] may give
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _signal_files(inputs: dict[str, str]) -> dict[str, str]:
     from curation.signals import SIGNALS
 
     specs = [function.spec for function in SIGNALS.values()]
-    files = {name for spec in specs for name, kind in spec.models.items() if kind == "file"}
+    files = {name for spec in specs for name, kind in spec.models.items() if kind in FILES}
     return {name: path for name, path in inputs.items() if name in files}
 
 

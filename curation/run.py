@@ -146,6 +146,8 @@ def _file_key(value: Any) -> Any:
     """A setting that names a local file stands for the file's content; so does a bound's `in_file`."""
     if isinstance(value, dict):
         return {k: _file_key(v) if k == "in_file" or isinstance(v, dict) else v for k, v in value.items()}
+    if isinstance(value, list):
+        return [_file_key(each) for each in value]
     if isinstance(value, str) and os.path.isfile(value):
         return ["file", file_sha256(value)]
     return value

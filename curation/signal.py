@@ -33,7 +33,9 @@ LanguageModel = Annotated[str, "language"]
 OcrModel = Annotated[str, "ocr"]
 Function = Annotated[str, "function"]
 File = Annotated[str, "file"]  # a file, or a folder of files
-MODELS = ("clip", "language", "ocr", "function", "file")
+Scorer = Annotated[str, "scorer"]
+FaceModel = Annotated[str, "faces"]
+MODELS = ("clip", "language", "ocr", "function", "scorer", "faces", "file")
 
 
 def setting_defaults(function: Callable) -> dict[str, Any]:
@@ -48,8 +50,8 @@ class SignalSpec:
 
     `models`: setting -> kind of model or file that it names; `choices`: setting -> the values it may have; `added`:
     settings that came later, with the value at which nothing changed: at that value they leave the key as it was.
-    `instead`: settings -> {input as the parameter names it: engine input read in its place}; `each`: (setting of an
-    input, own setting that lists its values): a variadic input is read once under each of these.
+    `instead`: settings -> {input as the parameter names it: what is read in its place, or None for nothing}; `each`:
+    (setting of an input, own setting that lists its values): a variadic input is read once under each of these;
     `why_null`: the reason given for a null where no input has one.
     """
 
@@ -62,7 +64,7 @@ class SignalSpec:
     models: dict[str, str]
     choices: dict[str, tuple[Any, ...]]
     added: dict[str, Any]
-    instead: Callable[[dict[str, Any]], dict[str, str]] | None
+    instead: Callable[[dict[str, Any]], dict[str, str | None]] | None
     each: tuple[str, str] | None
     why_null: str | None
 
@@ -73,7 +75,7 @@ def signal(
     version: int = 1,
     stored: bool = True,
     added: dict[str, Any] | None = None,
-    instead: Callable[[dict[str, Any]], dict[str, str]] | None = None,
+    instead: Callable[[dict[str, Any]], dict[str, str | None]] | None = None,
     each: tuple[str, str] | None = None,
     why_null: str | None = None,
 ) -> Callable[[Callable], Callable]:

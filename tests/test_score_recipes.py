@@ -106,7 +106,7 @@ def embedded_pictures(clip, pool, rows):
     opened, found = Pool.open(pool), []
     for row in rows:
         [(_, batch)] = batches([opened.find(row["uid"])["image"]], small=True)
-        found.append(clip.embed_images(batch.pixels_small)[0].astype("f2").astype("f8"))
+        found.append(clip.embed_images(batch.pixels_bounded)[0].astype("f2").astype("f8"))
     return np.array(found)
 
 

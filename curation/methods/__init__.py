@@ -10,6 +10,8 @@ from curation.methods.balancing import (
     threshold_for_share,
 )
 from curation.methods.clean import clean_caption, clean_captions
+from curation.methods.hashes import near_hashes
+from curation.methods.heads import head_scores, q16, q16_flags
 from curation.methods.identifiers import datacomp_uid, laion_hash, metaclip_uid
 from curation.methods.lengths import token_lengths
 from curation.methods.matching import Matcher, match
@@ -38,6 +40,7 @@ __all__ = [
     "conformity",
     "datacomp_uid",
     "entry_probability",
+    "head_scores",
     "keep_by_draws",
     "keep_probability",
     "keyed_uniforms",
@@ -50,12 +53,15 @@ __all__ = [
     "match",
     "metaclip_uid",
     "mix_captions",
+    "near_hashes",
     "negative_clip_loss",
     "ngram_counts",
     "ngram_tokens",
     "parrot_share",
     "parse_mlm_score",
     "pmi",
+    "q16",
+    "q16_flags",
     "sample_caption",
     "source_counts",
     "synset_words",

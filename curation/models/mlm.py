@@ -17,6 +17,16 @@ WHAT = "scorer"
 BATCH = 64  # pairs given at once
 
 
+def digest(name: str) -> str:
+    """64 hex over the source behind a function; raises as functions.function."""
+    return functions.digest(name, WHAT)
+
+
+def absolute_name(name: str) -> str:
+    """The name with the path in it, if it has one, made absolute."""
+    return functions.absolute_name(name)
+
+
 def answers(
     name: str, pictures: Sequence[np.ndarray | None], captions: Sequence[str | None], metric: str
 ) -> list[str | None]:

@@ -3,38 +3,36 @@
 clip        a CLIP model (curation.models.clip_source)
 language    a language model (curation.models.language)
 ocr         a reader of text in pictures (curation.models.ocr)
+scorer      a model that gives a picture, a caption or an embedding one number (curation.models.scorers)
+faces       a face detector (curation.models.faces)
 function    a function from pictures and captions to answers (curation.models.mlm)
 file        a file, or a folder whose files count one level deep
 """
 
 import hashlib
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from curation.errors import RecipeError
 from curation.files import absolute, local_path
 
+# Who knows the names of a kind. Imported when asked for: most runs name few kinds.
+MODULES = {
+    "clip": "curation.models.clip_source",
+    "language": "curation.models.language",
+    "ocr": "curation.models.ocr",
+    "scorer": "curation.models.scorers",
+    "faces": "curation.models.faces",
+    "function": "curation.models.mlm",
+}
+DESCRIBED = ("ocr", "scorer")  # of these there is more to tell than name and digest
+
 
 def digest(kind: str, name: str) -> str:
     """64 hex that stand for the content behind a name. MissingModelError or RecipeError where it is not there."""
-    if kind == "clip":
-        from curation.models import clip_source
-
-        return clip_source.digest(name)
-    if kind == "language":
-        from curation.models import language
-
-        return language.digest(name)
-    if kind == "ocr":
-        from curation.models import ocr
-
-        return ocr.digest(name)
-    if kind == "function":
-        from curation.models import functions, mlm
-
-        return functions.digest(name, mlm.WHAT)
-    return file_digest(name)
+    return file_digest(name) if kind == "file" else import_module(MODULES[kind]).digest(name)
 
 
 def absolute_name(kind: str, name: str) -> str:
@@ -43,19 +41,7 @@ def absolute_name(kind: str, name: str) -> str:
     >>> absolute_name("language", "fasttext:/models/../lid.bin"), absolute_name("language", "langdetect")
     ('fasttext:/lid.bin', 'langdetect')
     """
-    if kind == "clip":
-        from curation.models import clip_source
-
-        return clip_source.absolute_name(name)
-    if kind == "language":
-        from curation.models import language
-
-        return language.absolute_name(name)
-    if kind == "function":
-        from curation.models import functions
-
-        return functions.absolute_name(name)
-    return name if kind == "ocr" else absolute(name)
+    return absolute(name) if kind == "file" else import_module(MODULES[kind]).absolute_name(name)
 
 
 def describe(kind: str, name: str, precision: str = "fp32") -> dict[str, Any]:
@@ -64,11 +50,23 @@ def describe(kind: str, name: str, precision: str = "fp32") -> dict[str, Any]:
         from curation.models.clip import here
 
         return here(name, precision).describe()
-    if kind == "ocr":
-        from curation.models import ocr
-
-        return ocr.describe(name)
+    if kind in DESCRIBED:
+        return import_module(MODULES[kind]).describe(name)
     return {"name": name, "digest": digest(kind, name)}
+
+
+def check_sizes(kinds: dict[str, str], settings: dict[str, Any], embedding: dict[str, Any]) -> None:
+    """RecipeError where a scorer reads vectors of another size than the CLIP model behind its embedding gives."""
+    from curation.models import clip_source, scorers
+
+    for setting in (name for name, kind in kinds.items() if kind == "scorer"):
+        wanted, clip = scorers.dim(settings[setting]), embedding["clip"]
+        found = clip_source.resolve(clip).config["model_cfg"]["embed_dim"]
+        if wanted not in (None, found):
+            raise RecipeError(
+                f"{setting} = {settings[setting]!r} reads vectors of {wanted} numbers, but clip = {clip!r} gives "
+                f"{found}; set clip to the model that the head was made for"
+            )
 
 
 def file_digest(uri: str) -> str:

@@ -74,6 +74,11 @@ def digest(name: str) -> str:
     return hashlib.sha256(f"{told}{_program(name)}".encode()).hexdigest()
 
 
+def absolute_name(name: str) -> str:
+    """The name: none has a path in it."""
+    return name
+
+
 def describe(name: str) -> dict[str, Any]:
     """What a value depends on, as JSON: name, digest, each model file's SHA-256, and the program that runs them."""
     files = {file: file_digest(str(path)) for file, path in model_files(name).items()}

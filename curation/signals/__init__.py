@@ -12,11 +12,12 @@ from curation.signals.captions_clip_score import captions_clip_score
 from curation.signals.clip_s import clip_s, prefixed_caption_embedding, refclip_s
 from curation.signals.clip_score import clip_score, number_masked_clip_score
 from curation.signals.embedding import caption_embedding, flipped_image_embedding, image_embedding
+from curation.signals.faces import face_area_share, face_boxes, face_count
 from curation.signals.features import caption_features, image_features
 from curation.signals.flipped_clip_score import flipped_clip_score
 from curation.signals.image_digest import image_bytes, image_sha256
 from curation.signals.image_format import image_format
-from curation.signals.image_phash import image_phash
+from curation.signals.image_phash import image_pdq, image_phash
 from curation.signals.image_quality import (
     image_blur,
     image_bright_share,
@@ -32,6 +33,7 @@ from curation.signals.number_masked_caption import number_masked_caption
 from curation.signals.number_masked_score_drop import number_masked_score_drop
 from curation.signals.other_uids import datacomp_uid, laion_hash
 from curation.signals.parrot_share import parrot_share, parrot_share_fuzzy
+from curation.signals.safety import aesthetic_score, caption_toxicity, nsfw_score, q16_score, watermark_score
 from curation.signals.text_in_images import (
     image_text,
     image_text_area_share,
@@ -62,6 +64,7 @@ SIGNALS = {
         image_format,
         image_sha256,
         image_phash,
+        image_pdq,
         image_blur,
         image_entropy,
         image_solid_share,
@@ -95,5 +98,13 @@ SIGNALS = {
         mlm_column_score,
         datacomp_uid,
         laion_hash,
+        nsfw_score,
+        q16_score,
+        watermark_score,
+        aesthetic_score,
+        caption_toxicity,
+        face_boxes,
+        face_count,
+        face_area_share,
     )
 }

@@ -14,8 +14,8 @@ DARK, BRIGHT = 16, 239  # luma at the ends of the scale, a sixteenth of it each;
 LEVELS = 16  # per channel, at which colours count as the same; ours
 
 
-@signal(pa.float32())
-def image_blur(pixels_small: list[np.ndarray | None]) -> pa.Array:
+@signal(pa.float32(), version=2)
+def image_blur(pixels_bounded: list[np.ndarray | None]) -> pa.Array:
     """How blurred the picture is, float32, shape (n,), from 0 (sharp) to 1; null where the picture is, or has no edge.
 
     The share of the differences between neighbours that is still there after averaging 9 of them, the larger of rows
@@ -26,40 +26,40 @@ def image_blur(pixels_small: list[np.ndarray | None]) -> pa.Array:
     >>> [round(v, 2) for v in image_blur([edge]).to_pylist()]
     [0.11]
     """
-    return _measured(pixels_small, _blur)
+    return _measured(pixels_bounded, _blur)
 
 
-@signal(pa.float32())
-def image_entropy(pixels_small: list[np.ndarray | None]) -> pa.Array:
+@signal(pa.float32(), version=2)
+def image_entropy(pixels_bounded: list[np.ndarray | None]) -> pa.Array:
     """Entropy of the luma in bits, float32, shape (n,), 0 (one grey) to 8; null where the picture is.
 
     >>> image_entropy([np.full((4, 4, 3), 7, np.uint8)]).to_pylist()
     [0.0]
     """
-    return _measured(pixels_small, _entropy)
+    return _measured(pixels_bounded, _entropy)
 
 
-@signal(pa.float32())
-def image_solid_share(pixels_small: list[np.ndarray | None]) -> pa.Array:
+@signal(pa.float32(), version=2)
+def image_solid_share(pixels_bounded: list[np.ndarray | None]) -> pa.Array:
     """Share of the pixels that have the most frequent colour, float32, shape (n,), above 0 to 1; null where the picture
     is. Colours count as the same when all channels fall into the same sixteenth.
 
     >>> image_solid_share([np.full((4, 4, 3), 7, np.uint8)]).to_pylist()
     [1.0]
     """
-    return _measured(pixels_small, _solid)
+    return _measured(pixels_bounded, _solid)
 
 
-@signal(pa.float32())
-def image_dark_share(pixels_small: list[np.ndarray | None]) -> pa.Array:
+@signal(pa.float32(), version=2)
+def image_dark_share(pixels_bounded: list[np.ndarray | None]) -> pa.Array:
     """Share of the pixels with a luma below 16 of 255, float32, shape (n,), in [0, 1]; null where the picture is."""
-    return _measured(pixels_small, lambda pixels: float((_luma(pixels) < DARK).mean()))
+    return _measured(pixels_bounded, lambda pixels: float((_luma(pixels) < DARK).mean()))
 
 
-@signal(pa.float32())
-def image_bright_share(pixels_small: list[np.ndarray | None]) -> pa.Array:
+@signal(pa.float32(), version=2)
+def image_bright_share(pixels_bounded: list[np.ndarray | None]) -> pa.Array:
     """Share of the pixels with a luma above 239 of 255, float32, shape (n,), in [0, 1]; null where the picture is."""
-    return _measured(pixels_small, lambda pixels: float((_luma(pixels) > BRIGHT).mean()))
+    return _measured(pixels_bounded, lambda pixels: float((_luma(pixels) > BRIGHT).mean()))
 
 
 def _measured(pictures: list[np.ndarray | None], measure: Callable[[np.ndarray], float | None]) -> pa.Array:

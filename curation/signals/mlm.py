@@ -16,7 +16,7 @@ Metric = Literal["image_text_matching", "object_detail_fulfillment", "caption_te
 @signal(pa.int32())
 def mlm_score(
     caption: pa.Array,
-    pixels_small: list[np.ndarray | None],
+    pixels_bounded: list[np.ndarray | None],
     *,
     mlm: Function = ...,
     metric: Metric = "image_text_matching",
@@ -30,7 +30,7 @@ def mlm_score(
     """
     from curation.models.mlm import answers
 
-    told = answers(mlm, pixels_small, caption.to_pylist(), metric)
+    told = answers(mlm, pixels_bounded, caption.to_pylist(), metric)
     return pa.array([parse_mlm_score(answer) for answer in told], pa.int32())
 
 

@@ -15,7 +15,7 @@ BOXES = pa.list_(pa.struct([(side, pa.int32()) for side in ("r0", "c0", "r1", "c
 
 @signal(REGIONS)
 def text_regions(
-    pixels_small: list[np.ndarray | None],
+    pixels_bounded: list[np.ndarray | None],
     image_width_px: pa.Array,
     image_height_px: pa.Array,
     *,
@@ -31,17 +31,17 @@ def text_regions(
     """
     from curation.models.ocr import load
 
-    there = _present(pixels_small)
-    found: list[list[dict] | None] = [None] * len(pixels_small)
-    for i, regions in zip(there, load(ocr).detect([pixels_small[i] for i in there], ocr_side_px)):
-        scale = _scale(pixels_small[i], image_width_px[i].as_py(), image_height_px[i].as_py())
+    there = _present(pixels_bounded)
+    found: list[list[dict] | None] = [None] * len(pixels_bounded)
+    for i, regions in zip(there, load(ocr).detect([pixels_bounded[i] for i in there], ocr_side_px)):
+        scale = _scale(pixels_bounded[i], image_width_px[i].as_py(), image_height_px[i].as_py())
         found[i] = [{"corners": (r.corners * scale).ravel().tolist(), "score": r.score} for r in regions]
     return pa.array(found, REGIONS)
 
 
 @signal(READINGS)
 def text_readings(
-    pixels_small: list[np.ndarray | None],
+    pixels_bounded: list[np.ndarray | None],
     image_width_px: pa.Array,
     image_height_px: pa.Array,
     text_regions: pa.Array,
@@ -50,18 +50,18 @@ def text_readings(
 ) -> pa.Array:
     """What each of `text_regions` says, in their order: list<struct {text, score}>; null where the picture is.
 
-    `text` "" where nothing can be read; `score`: mean probability of its characters, 0 to 1. Read from the scaled
-    decode, whose shorter side is 448 px at least where the picture's is. Text upside down is not turned.
+    `text` "" where nothing can be read; `score`: mean probability of its characters, 0 to 1. Read from the full
+    resolution, of a JPEG above 4 Mpx scaled to at most that. Text upside down is not turned.
     """
     from curation.models.ocr import load
 
-    there = [i for i in _present(pixels_small) if text_regions[i].is_valid]
+    there = [i for i in _present(pixels_bounded) if text_regions[i].is_valid]
     corners = []
     for i in there:
-        scale = _scale(pixels_small[i], image_width_px[i].as_py(), image_height_px[i].as_py())
+        scale = _scale(pixels_bounded[i], image_width_px[i].as_py(), image_height_px[i].as_py())
         corners.append([_corners(region) / scale for region in text_regions[i].as_py()])
-    found: list[list[dict] | None] = [None] * len(pixels_small)
-    for i, readings in zip(there, load(ocr).read([pixels_small[i] for i in there], corners)):
+    found: list[list[dict] | None] = [None] * len(pixels_bounded)
+    for i, readings in zip(there, load(ocr).read([pixels_bounded[i] for i in there], corners)):
         found[i] = [reading._asdict() for reading in readings]
     return pa.array(found, READINGS)
 
@@ -132,7 +132,7 @@ def _present(pictures: list[np.ndarray | None]) -> list[int]:
 
 
 def _scale(seen: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Pixels of the full resolution per pixel of the scaled decode, (x, y)."""
+    """Pixels of the full resolution per pixel of the decoded picture, (x, y)."""
     return np.array([width / seen.shape[1], height / seen.shape[0]])
 
 

@@ -53,7 +53,7 @@ def text_masked_embedding(
 
     Where there is no text it is `image_embedding`, bit for bit, and nothing is embedded again. Null where the picture
     or its vector is, and where no pixel lies outside the boxes of text. The settings must be those of image_embedding.
-    Embedded from the full resolution, as masks are exact there; image_embedding may come from a scaled decode.
+    Embedded from the full resolution, as masks are exact there.
     """
     from curation.models.clip import here
 

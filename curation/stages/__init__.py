@@ -7,6 +7,7 @@ from curation.stages.clean_captions import clean_captions
 from curation.stages.dedup_embeddings import dedup_embeddings
 from curation.stages.dedup_pairs import dedup_pairs
 from curation.stages.download_images import download_images
+from curation.stages.drop_listed import drop_listed
 from curation.stages.fit_whitening import fit_whitening
 from curation.stages.match_entries import match_entries
 from curation.stages.mix_captions import mix_captions
@@ -26,6 +27,7 @@ STAGES = {
         select_subset,
         dedup_pairs,
         download_images,
+        drop_listed,
         match_entries,
         balance_entries,
         balance_worldwide,

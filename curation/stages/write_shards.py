@@ -23,7 +23,8 @@ CARRIED = [c for c in PAIRS.names if c in (*SAMPLES.names, "image")]
 
 def _columns(settings: dict[str, Any]) -> list[str]:
     by = [settings["by"]] if settings["by"] else []
-    return list(dict.fromkeys([*CARRIED, *settings["signals"], *by]))
+    faces = ["face_boxes", "face_boxes__error"] if settings["blur_faces"] else []
+    return list(dict.fromkeys([*CARRIED, *settings["signals"], *by, *faces]))
 
 
 @stage(output=(*VERDICT.columns, SHARD), tables={"sets": SETS}, ledger="sets", version=3, pairs=_columns)
@@ -33,6 +34,7 @@ def write_shards(
     samples_per_shard: Annotated[int, Field(ge=1)] = 10_000,
     signals: list[str] = (),
     by: str | None = None,
+    blur_faces: bool = False,
     seed: int = 0,
     out: str = "",
 ) -> Any:
@@ -43,13 +45,16 @@ def write_shards(
     equal bytes, whatever the partitions. A picture that cannot be read now is dropped (`unreadable_image`) and takes no
     place. BY, a column of few values, gives each value shards of its own, in the order of the values (true before
     false, null last); which ones says the side table `sets`, which the ledger repeats.
+
+    BLUR_FACES: pictures in which `face_boxes` finds faces are decoded, blurred there and written as JPEG, and the
+    manifest has `blurred_faces`; the others stay byte for byte. One that could not be searched is dropped.
     """
     from pyspark.sql import functions as F
 
     placed, sets = _place(pairs, samples_per_shard, seed, by)
     shards = max(1, sum(row["shards"] for row in sets))
     laid = placed.repartitionById(shards, "shard").sortWithinPartitions("shard", "_order", "uid")
-    written = cached(laid.mapInArrow(_writing(out, list(signals)), "uid string, shard int, error string"))
+    written = cached(laid.mapInArrow(_writing(out, list(signals), blur_faces), "uid string, shard int, error string"))
     reason = F.when(F.col("error").isNotNull(), F.lit("unreadable_image"))
     table = pa.Table.from_pylist(sets, pa.schema([(c.name, c.type) for c in SETS]))
     return verdict(written, reason, F.col("error")), {"sets": pairs.sparkSession.createDataFrame(table)}
@@ -96,14 +101,14 @@ def _set_order(name: str) -> tuple[bool, bool, str]:
     return name == "", name != "true", name
 
 
-def _writing(out: str, signals: list[str]) -> Any:
+def _writing(out: str, signals: list[str], blur_faces: bool) -> Any:
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from curation.shards.writer import write_release_shard
         from curation.tables import grouped
 
         for number, run in grouped(batches, "shard"):
             rows = pa.Table.from_batches(list(run)).drop_columns(["_order", "shard"])
-            errors = write_release_shard(out, number, rows, signals)
+            errors = write_release_shard(out, number, rows, signals, blur_faces)
             columns = [rows["uid"].combine_chunks(), pa.repeat(pa.scalar(number, pa.int32()), len(rows)), errors]
             yield pa.RecordBatch.from_arrays(columns, names=["uid", "shard", "error"])
 

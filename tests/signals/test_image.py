@@ -102,18 +102,18 @@ def test_phash_is_close_for_copies_and_far_for_others(batch: ImageBatch) -> None
     picture = textured(3)
     items = [picture, picture.resize((450, 350)), picture.convert("L"), textured(4)]
     copies = ImageBatch([saved(i, quality=q) for i, q in zip(items, (95, 40, 90, 95))])
-    hashes = SIGNALS["image_phash"](copies.pixels_small).to_pylist()
+    hashes = SIGNALS["image_phash"](copies.pixels_bounded).to_pylist()
     assert [len(h) for h in hashes] == [32] * 4
     bits = [np.unpackbits(np.frombuffer(h, np.uint8)) for h in hashes]
     distances = [int((bits[0] != b).sum()) for b in bits]
     assert max(distances[1:3]) <= 31 and distances[3] > 80
-    squeezed = np.array(Image.fromarray(copies.pixels_small[0]).resize((256, 256), Image.Resampling.BILINEAR))
+    squeezed = np.array(Image.fromarray(copies.pixels_bounded[0]).resize((256, 256), Image.Resampling.BILINEAR))
     assert (bits[0] == pdqhash.compute(squeezed)[0]).all()
-    assert [h is None for h in SIGNALS["image_phash"](batch.pixels_small).to_pylist()] == [False] * 3 + [True] * 3
+    assert [h is None for h in SIGNALS["image_phash"](batch.pixels_bounded).to_pylist()] == [False] * 3 + [True] * 3
 
 
 def test_embeddings_are_unit_vectors_or_null(batch: ImageBatch, name: str) -> None:
-    images = SIGNALS["image_embedding"](batch.pixels_small, clip=name)
+    images = SIGNALS["image_embedding"](batch.pixels_bounded, clip=name)
     texts = SIGNALS["caption_embedding"](pa.array(["a dog", None, ""]), clip=name)
     assert images.type == texts.type == pa.list_(pa.float16(), 24)
     assert images.is_null().to_pylist() == [False, False, False, True, True, True]
@@ -126,7 +126,7 @@ def test_embeddings_are_unit_vectors_or_null(batch: ImageBatch, name: str) -> No
 
 def test_a_missing_model_is_said(batch: ImageBatch) -> None:
     with pytest.raises(MissingModelError, match="local-dir:DIR"):
-        SIGNALS["image_embedding"](batch.pixels_small, clip="nosuch")
+        SIGNALS["image_embedding"](batch.pixels_bounded, clip="nosuch")
 
 
 def test_clip_score_is_the_cosine_of_clipscore(shared: object) -> None:
@@ -192,7 +192,7 @@ def test_vectors_keep_their_bits_through_binary(rows: list) -> None:
 @pytest.mark.parametrize("signal", OWN)
 def test_an_empty_batch_gives_an_empty_array(signal: str, name: str) -> None:
     function = SIGNALS[signal]
-    empty = {"encoded": pa.array([], pa.binary()), "caption": pa.array([], pa.string()), "pixels_small": []}
+    empty = {"encoded": pa.array([], pa.binary()), "caption": pa.array([], pa.string()), "pixels_bounded": []}
     empty |= {"pixels_bounded": []}
     empty |= {"number_masked_caption": empty["caption"], "image_embedding": empty["encoded"]}
     empty |= {"caption_embedding": empty["encoded"]} | dict.fromkeys(
