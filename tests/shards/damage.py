@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curation.files import TAIL_BYTES
 from curation.records import record_text, sealed
 from curation.shards.tar import end_of_archive, header, padding, read_members
 
@@ -39,6 +40,8 @@ def sign(out: Path, name: str) -> None:
         for part in mark[kind]:
             if part["name"] == name:
                 part |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+                if "tail" in part:
+                    part["tail"] = hashlib.sha256(data[-TAIL_BYTES:]).hexdigest()
     write_mark(out, mark)
 
 
