@@ -38,6 +38,12 @@ def beside(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
+def state(path: Path) -> tuple[int, ...]:
+    """What tells a file and its declaration from later ones of the same name: a worker outlives a run."""
+    stats = [each.stat() for each in (path, beside(path)) if each.is_file()]
+    return tuple(number for stat in stats for number in (stat.st_size, stat.st_mtime_ns))
+
+
 def read_declared(path: Path, inside: str | None) -> Declared:
     """The declaration beside the file, else that inside it, else the defaults; MissingModelError where it is wrong."""
     where, text = (beside(path), beside(path).read_text("utf-8")) if beside(path).is_file() else (path, inside)

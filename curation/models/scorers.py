@@ -22,7 +22,7 @@ import pyarrow as pa
 from curation.errors import MissingModelError, RecipeError, SchemaError
 from curation.files import absolute
 from curation.models import heads, onnx
-from curation.models.declared import Declared, beside, read_declared
+from curation.models.declared import Declared, beside, read_declared, state
 from curation.models.named import file_digest
 from curation.vectors import as_matrix
 
@@ -107,7 +107,7 @@ def score(name: str, inputs: dict[str, Any]) -> pa.Array:
         return pa.array(found, mask=np.isnan(found))
     if kind == CAPTION:
         captions = inputs[CAPTION].to_pylist()
-        found = _captions(path)([caption or "" for caption in captions])
+        found = _captions(path, state(path))([caption or "" for caption in captions])
         return pa.array(np.array(found, np.float32), mask=np.array([c is None for c in captions], bool))
     column = next(key for key in inputs if key.endswith("_embedding"))
     return _vectors(name, path, column, inputs[column])
@@ -128,16 +128,16 @@ def _vectors(name: str, path: Path, column: str, vectors: pa.Array) -> pa.Array:
 
 
 @lru_cache(maxsize=16)
-def _loaded(path: Path, _digest: str) -> heads.Head:
+def _loaded(path: Path, _state: tuple[int, ...]) -> heads.Head:
     return heads.load_head(path)
 
 
 def _head(path: Path) -> heads.Head:
-    return _loaded(path, digest(str(path)))
+    return _loaded(path, state(path))
 
 
 @lru_cache(maxsize=4)
-def _captions(path: Path) -> Callable[[list[str]], list[float]]:
+def _captions(path: Path, _state: tuple[int, ...]) -> Callable[[list[str]], list[float]]:
     return _words(path) if path.suffix == WORDS else _fasttext(path, read_declared(path, None))
 
 

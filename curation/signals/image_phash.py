@@ -9,9 +9,8 @@ from curation.signal import signal
 
 # PDQ itself reduces to 64 x 64; from 256 px it is 25 times faster than from 1024 x 768 and moves about 4 of 256 bits.
 _SIDE = 256
-_LISTED_SIDE = (
-    512  # px: the published hasher first squeezes what is larger on a side to 512 x 512 (ThreatExchange, pdq)
-)
+# px: the published hasher first squeezes what is larger on a side to 512 x 512 (ThreatExchange, pdq).
+_LISTED_SIDE = 512
 _QUALITY = 50  # of 100: below, its authors say, a hash is not to be matched ("TMK+PDQF", section on PDQ quality)
 
 

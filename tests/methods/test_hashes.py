@@ -70,6 +70,19 @@ def test_a_hash_does_not_see_its_neighbours(order: list[int], count: int) -> Non
     assert all((a[order[:count]] == b).all() for a, b in zip(whole, some))
 
 
+def test_the_first_of_equally_near_ones_counts_whichever_is_found_first() -> None:
+    listed = drawn(10, 9000)
+    query = drawn(11, 1)
+    bits = np.unpackbits(query, axis=1)[0]
+    near = [bits.copy(), bits.copy()]
+    near[0][:64] ^= np.arange(64) % 4 == 0  # 16 bits of the first four chunks
+    near[1][192:] ^= np.arange(64) % 4 == 0  # 16 bits of the last four
+    for first, second in (near, near[::-1]):
+        listed[40], listed[7000] = np.packbits(first), np.packbits(second)
+        index = HashIndex(listed, 31)
+        assert index._chunked and [found.tolist() for found in index.search(query)] == [[40], [16]]
+
+
 def test_nothing_listed_and_nothing_asked() -> None:
     assert near_hashes(drawn(0, 3), drawn(0, 0), 31)[0].tolist() == [-1] * 3
     assert near_hashes(drawn(0, 0), drawn(0, 3), 31)[0].tolist() == []

@@ -243,7 +243,6 @@ def test_a_fasttext_classifier(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"declares the label None; the model has \['af'"):
         SIGNALS["caption_toxicity"](captions, None, toxicity=str(path))
     Path(f"{path}.json").write_text('{"label": "de"}')
-    scorers._captions.cache_clear()
     found = SIGNALS["caption_toxicity"](captions, None, toxicity=str(path)).to_pylist()
     assert found[0] > 0.9 and found[1] < 0.1 and found[2] is None and 0 <= found[3] < 0.2
 
@@ -332,3 +331,14 @@ def test_prepared_shapes() -> None:
     red[..., 0] = 255
     values = prepared(red, Declared(crop=4, layout="nhwc", channels="bgr", mean=[0, 0, 0.5], std=[1, 1, 2]))
     assert values.shape == (4, 4, 3) and values[0, 0].tolist() == [0, 0, 0.25]
+
+
+def test_a_file_that_changes_is_loaded_again(tmp_path: Path) -> None:
+    """A worker process outlives a run; the name alone does not say which weights they are."""
+    pytest.importorskip("onnxruntime")
+    path, weight = tmp_path / "head.onnx", np.ones((DIM, 1), np.float32)
+    path.write_bytes(onnx_linear(weight, {}))
+    before = SIGNALS["aesthetic_score"](vectors(3), None, aesthetic=str(path)).to_pylist()
+    path.write_bytes(onnx_linear(2 * weight, {"about": "another"}))
+    after = SIGNALS["aesthetic_score"](vectors(3), None, aesthetic=str(path)).to_pylist()
+    np.testing.assert_allclose(after, 2 * np.array(before), rtol=1e-6)
