@@ -8,7 +8,7 @@ words found, `extra` the words read that are not there; `equal` lists words that
 timed in turn, in this process, on one thread; a rate is the median over the rounds of pictures per second of thread CPU
 time, on decoded pixels. Ours is timed as the signals are called, with and without reading; the peer is RapidOCR() with
 one thread and nothing else changed. Pictures 1024 px wide, in files, show what seeing them smaller costs (`large`):
-decoding is included there, for ours the scaled decode. The last line on stdout is one JSON object.
+decoding is included there. The last line on stdout is one JSON object.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from corpora.rendered import Picture, rendered
 from paired import in_turn, machine, say, thread_seconds
 from PIL import Image
 
-from curation.decode import decode, decode_small
+from curation.decode import decode, decode_bounded
 from curation.signals import SIGNALS
 
 WORD = re.compile(r"[^\W_]+")  # as parrot_share takes them
@@ -103,7 +103,7 @@ def large(count: int, peer: Callable) -> dict[str, Any]:
         Image.fromarray(picture.pixels).save(file, "JPEG", quality=90)
         files.append(file.getvalue())
     full = sizes([picture.pixels for picture in pictures])
-    ways = {str(side): lambda side=side: texts([decode_small(f) for f in files], full, side) for side in SIDES}
+    ways = {str(side): lambda side=side: texts([decode_bounded(f) for f in files], full, side) for side in SIDES}
     ways["peer"] = lambda: peer([decode(f) for f in files])
     results = {}
     for name, way in ways.items():
