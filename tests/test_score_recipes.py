@@ -2,23 +2,23 @@
 
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from curation.errors import MissingModelError, RecipeError, StaleOutputError
 from curation.export import export
-from curation.images import batches
+from curation.graph import Graph
 from curation.ingest import ingest
 from curation.methods import mask_numbers, top_share
 from curation.models.clip import load
 from curation.pool import Pool
 from curation.recipe import load_recipe
+from curation.rows import Rows
 from curation.run import run
 from curation.schema import hex_id
 from curation.score import score
+from curation.session import spark_session
 from curation.shards.manifest import Release
 from curation.shards.verify import verify
 from curation.vector_files import vectors
@@ -87,27 +87,23 @@ def test_datacomp_image_and_its_intersection(clip_release, scored, model, tmp_pa
     files = [f"inputs.{name}={tmp_path}/{name}.npy" for name in ("centroids", "targets")]
     image = released("datacomp_image", scored, model, tmp_path / "image", *files)
     samples = Release.open(str(tmp_path / "image")).samples(["uid", "cluster"]).to_pylist()
-    own = nearest(load(model), scored, centroids)
+    own = nearest(model, scored, centroids)
     assert {row["uid"]: row["cluster"] for row in samples} == {u: c for u, c in own.items() if c < 3}
     assert 0 < len(samples) < 23
     both = released("datacomp_image_clip", scored, model, tmp_path / "both", *files)
     assert kept(both) == kept(image) & kept(clip_release[1])
 
 
-def nearest(clip, pool, centroids):
-    """Cluster of each pair's picture, by the model itself."""
-    uids = [u for p in Path(pool, "pairs").rglob("*.parquet") for u in pq.read_table(p)["uid"].to_pylist()]
-    found = embedded_pictures(clip, pool, [{"uid": uid} for uid in uids])
-    return {u: int((centroids @ vector).argmax()) for u, vector in zip(uids, found) if np.isfinite(vector).all()}
+def nearest(model, pool, centroids):
+    """Cluster of each pair whose picture has a vector."""
+    return {uid: int((centroids @ vector).argmax()) for uid, vector in embedded(model, pool).items()}
 
 
-def embedded_pictures(clip, pool, rows):
-    """The vector of each row's picture as it is stored, NaN for a broken one."""
-    opened, found = Pool.open(pool), []
-    for row in rows:
-        [(_, batch)] = batches([opened.find(row["uid"])["image"]], small=True)
-        found.append(clip.embed_images(batch.pixels_bounded)[0].astype("f2").astype("f8"))
-    return np.array(found)
+def embedded(model, pool):
+    """The stored vector of each pair's picture."""
+    opened = Pool.open(pool)
+    rows = Rows(opened, opened.store, Graph({"clip": model})).select(spark_session(), ["uid", "image_embedding"])
+    return {r.uid: np.frombuffer(r[1], "<f2").astype("f8") for r in rows.collect() if r[1] is not None}
 
 
 def test_vectors_and_centroids_of_a_pool(scored, model, tmp_path):
@@ -116,7 +112,7 @@ def test_vectors_and_centroids_of_a_pool(scored, model, tmp_path):
     told = vectors(scored, means, clip=model, centroids=2, sample=20)
     assert told == {"file": means, "vectors": 2, "dimensions": 24, "trained_on": 20}
     whole, centroids = np.load(file).astype("f8"), np.load(means).astype("f8")
-    own = nearest(load(model), scored, whole)
+    own = nearest(model, scored, whole)
     assert len(set(own.values())) >= 22  # each picture lies nearest to itself, or to its copy
     assert ((whole[:, None] - centroids) ** 2).sum(axis=2).min(axis=1).mean() < ((whole - whole.mean(0)) ** 2).sum(
         1
@@ -148,9 +144,10 @@ def test_number_masked_by_words(scored, model, tmp_path):
     drops = [row["clip_score"] - row["number_masked_clip_score"] for row in samples]
     np.testing.assert_allclose([row["number_masked_score_drop"] for row in samples], drops, atol=1e-6)
     assert any(drops) and {row["caption"][:2] for row in samples} == {"a "}
-    clip = load(model)
     texts = mask_numbers([row["caption"] for row in samples], "tokens")
-    masked = cosine(embedded_pictures(clip, scored, samples), clip.embed_texts(texts).astype("f2").astype("f4"))
+    vectors = embedded(model, scored)
+    pictures = np.array([vectors[row["uid"]] for row in samples])
+    masked = cosine(pictures, load(model).embed_texts(texts).astype("f2"))
     np.testing.assert_allclose([row["number_masked_clip_score"] for row in samples], masked, atol=1e-3)
 
 
