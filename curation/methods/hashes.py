@@ -4,8 +4,6 @@ from itertools import combinations
 
 import numpy as np
 
-from curation.methods.hash_kernel import search_all, search_chunk
-
 BITS, CHUNKS = 256, 16
 WIDTH = BITS // 8  # bytes of a hash
 CHUNK_BITS = BITS // CHUNKS
@@ -39,6 +37,8 @@ class HashIndex:
 
         The smallest row among equally near ones. Many at once are faster than few: each call sorts the list anew.
         """
+        from curation.methods.hash_kernel import search_all, search_chunk  # imports numba
+
         queries = _words(hashes)
         best, distance = np.full(len(queries), -1), np.full(len(queries), self.limit + 1)
         if not self._chunked:
