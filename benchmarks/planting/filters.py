@@ -48,17 +48,25 @@ SINGLE = (
     Filter("image_solid_share ≤ 0.98", bounds({"image_solid_share": "max = 0.98"}), "solid"),
     Filter("any picture that decodes", bounds({"image_solid_share": "max = 1.0"}), "broken"),
     Filter("image_entropy ≥ 0.5", bounds({"image_entropy": "min = 0.5"})),
+    Filter("dedup_embeddings 0.995", stage("dedup_embeddings", {"threshold": "0.995"})),
     Filter("dedup_embeddings 0.98", stage("dedup_embeddings", {"threshold": "0.98"}), "duplicate_edited"),
     Filter("dedup_embeddings 0.95", stage("dedup_embeddings", {"threshold": "0.95"})),
     Filter("clip_score top 0.8", bounds({"clip_score": "top_fraction = 0.8"})),
     Filter("number_masked_clip_score top 0.8", bounds({"number_masked_clip_score": "top_fraction = 0.8"})),
+    Filter(
+        "number_masked_score_drop −0.02 to 0.02",
+        bounds({"number_masked_score_drop": "min = -0.02, max = 0.02"}),
+        "digits",
+    ),
     Filter("flipped_clip_score top 0.8", bounds({"flipped_clip_score": "top_fraction = 0.8"})),
 )
 OCR = (
     Filter("image_text_area_share = 0", bounds({"image_text_area_share": "max = 0.0"})),
     Filter("image_text_area_share ≤ 0.3", bounds({"image_text_area_share": "max = 0.3"})),
-    Filter("parrot_share ≤ 0.5", bounds({"parrot_share": "max = 0.5"}), "drawn_text"),
+    Filter("parrot_share ≤ 0.5", bounds({"parrot_share": "max = 0.5"})),
     Filter("parrot_share_fuzzy ≤ 0.5", bounds({"parrot_share_fuzzy": "max = 0.5"})),
+    # Of a caption of two words one alone may be read, and half of it is not above 0.5.
+    Filter("parrot_share_fuzzy ≤ 0.3", bounds({"parrot_share_fuzzy": "max = 0.3"}), "drawn_text"),
     Filter("text_masked_clip_score top 0.5", bounds({"text_masked_clip_score": "top_fraction = 0.5"})),
 )
 WHOLE = ("full", "datacomp_basic", "number_masked", "whitened")
