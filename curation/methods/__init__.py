@@ -10,6 +10,7 @@ from curation.methods.balancing import (
     threshold_for_share,
 )
 from curation.methods.clean import clean_caption, clean_captions
+from curation.methods.coverage import coverage_order
 from curation.methods.hashes import near_hashes
 from curation.methods.heads import head_scores, q16, q16_flags
 from curation.methods.identifiers import datacomp_uid, laion_hash, metaclip_uid
@@ -20,6 +21,7 @@ from curation.methods.negative_loss import negative_clip_loss
 from curation.methods.ngrams import lift, ngram_counts, ngram_tokens, pmi, worldwide_caps
 from curation.methods.number_masking import mask_numbers
 from curation.methods.parrot import parrot_share
+from curation.methods.routing import nearest_centres, route_experts
 from curation.methods.scores import clip_score_report, parse_mlm_score
 from curation.methods.selecting import top_share
 from curation.methods.text_masking import mask_boxes, masked_share
@@ -38,6 +40,7 @@ __all__ = [
     "clean_captions",
     "clip_score_report",
     "conformity",
+    "coverage_order",
     "datacomp_uid",
     "entry_probability",
     "head_scores",
@@ -54,6 +57,7 @@ __all__ = [
     "metaclip_uid",
     "mix_captions",
     "near_hashes",
+    "nearest_centres",
     "negative_clip_loss",
     "ngram_counts",
     "ngram_tokens",
@@ -62,6 +66,7 @@ __all__ = [
     "pmi",
     "q16",
     "q16_flags",
+    "route_experts",
     "sample_caption",
     "source_counts",
     "synset_words",
