@@ -1,6 +1,7 @@
 """The pure arithmetic of each published method, on arrays: no Spark, no I/O, no randomness but uniforms given in."""
 
 from curation.methods.attributes import attribute_weights
+from curation.methods.balanced import Balanced, balanced_centres
 from curation.methods.balancing import (
     entry_probability,
     keep_by_draws,
@@ -32,9 +33,11 @@ from curation.methods.wordnet import WordNet, synset_words
 from curation.methods.words import wfpp_words, word_frequency_scores, word_probabilities, word_scores
 
 __all__ = [
+    "Balanced",
     "Matcher",
     "WordNet",
     "attribute_weights",
+    "balanced_centres",
     "caption_windows",
     "clean_caption",
     "clean_captions",

@@ -52,15 +52,17 @@ def routing(task: np.ndarray, centres: np.ndarray, groups: np.ndarray) -> Routin
     return Routing(nearest, distance, raw)
 
 
-def nearest_centres(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
+def nearest_centres(vectors: np.ndarray, centres: np.ndarray, prices: np.ndarray | None = None) -> np.ndarray:
     """Number of the row of `centres` (k, d) at the least Euclidean distance of each of `vectors`, int64, shape (n,).
 
-    Exact as nearest_centroids is, for float32 vectors; the first of equal ones. SchemaError where sizes differ.
+    With `prices` (k,) the least squared distance plus price decides (see balanced_centres). Exact as nearest_centroids
+    is, for float32 vectors; the first of equal ones. SchemaError where sizes differ.
 
     >>> nearest_centres(np.array([[1.0, 0.0]]), np.array([[5.0, 0.0], [0.9, 0.1]])).tolist()
     [1]
     """
     vectors, centres = np.asarray(vectors), np.asarray(centres, np.float64)
     # |x - c|^2 = |x|^2 - 2 (x c - |c|^2 / 2): the least distance is the largest product with a one put to x.
-    lifted = np.column_stack([centres, -(centres**2).sum(axis=1) / 2])
+    own = (centres**2).sum(axis=1) + (0 if prices is None else prices)
+    lifted = np.column_stack([centres, -own / 2])
     return nearest_centroids(np.column_stack([vectors, np.ones(len(vectors))]), lifted)
