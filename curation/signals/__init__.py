@@ -33,6 +33,7 @@ from curation.signals.number_masked_caption import number_masked_caption
 from curation.signals.number_masked_score_drop import number_masked_score_drop
 from curation.signals.other_uids import datacomp_uid, laion_hash
 from curation.signals.parrot_share import parrot_share, parrot_share_fuzzy
+from curation.signals.prompts import prompt_class, prompt_similarity
 from curation.signals.safety import aesthetic_score, caption_toxicity, nsfw_score, q16_score, watermark_score
 from curation.signals.text_in_images import (
     image_text,
@@ -89,6 +90,8 @@ SIGNALS = {
         text_masked_clip_score,
         parrot_share,
         parrot_share_fuzzy,
+        prompt_class,
+        prompt_similarity,
         prefixed_caption_embedding,
         clip_s,
         refclip_s,

@@ -16,6 +16,7 @@ from curation.stages.normalise_scores import normalise_scores
 from curation.stages.prune_frequent_words import prune_frequent_words
 from curation.stages.sample_budget import sample_budget
 from curation.stages.select_clusters import select_clusters
+from curation.stages.select_coverage import select_coverage
 from curation.stages.select_subset import select_subset
 from curation.stages.weigh_attributes import weigh_attributes
 from curation.stages.write_shards import write_shards
@@ -36,6 +37,7 @@ STAGES = {
         normalise_scores,
         band_scores,
         select_clusters,
+        select_coverage,
         fit_whitening,
         weigh_attributes,
         mix_sources,
