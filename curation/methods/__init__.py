@@ -15,6 +15,7 @@ from curation.methods.coverage import coverage_order
 from curation.methods.hashes import near_hashes
 from curation.methods.heads import head_scores, q16, q16_flags
 from curation.methods.identifiers import datacomp_uid, laion_hash, metaclip_uid
+from curation.methods.leakage import leak_threshold, nearest_evaluation
 from curation.methods.lengths import token_lengths
 from curation.methods.matching import Matcher, match
 from curation.methods.mixing import mix_captions, sample_caption, source_counts
@@ -52,6 +53,7 @@ __all__ = [
     "keyed_uniforms",
     "laion_hash",
     "language_thresholds",
+    "leak_threshold",
     "lift",
     "mask_boxes",
     "mask_numbers",
@@ -61,6 +63,7 @@ __all__ = [
     "mix_captions",
     "near_hashes",
     "nearest_centres",
+    "nearest_evaluation",
     "negative_clip_loss",
     "ngram_counts",
     "ngram_tokens",

@@ -12,6 +12,7 @@ from curation.signals.captions_clip_score import captions_clip_score
 from curation.signals.clip_s import clip_s, prefixed_caption_embedding, refclip_s
 from curation.signals.clip_score import clip_score, number_masked_clip_score
 from curation.signals.embedding import caption_embedding, flipped_image_embedding, image_embedding
+from curation.signals.evaluation import evaluation_ngrams, nearest_evaluation
 from curation.signals.faces import face_area_share, face_boxes, face_count
 from curation.signals.features import caption_features, image_features
 from curation.signals.flipped_clip_score import flipped_clip_score
@@ -106,6 +107,8 @@ SIGNALS = {
         watermark_score,
         aesthetic_score,
         caption_toxicity,
+        nearest_evaluation,
+        evaluation_ngrams,
         face_boxes,
         face_count,
         face_area_share,

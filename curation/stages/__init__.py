@@ -4,6 +4,8 @@ from curation.stages.balance_entries import balance_entries
 from curation.stages.balance_worldwide import balance_worldwide
 from curation.stages.band_scores import band_scores
 from curation.stages.clean_captions import clean_captions
+from curation.stages.cluster_pairs import cluster_pairs
+from curation.stages.decontaminate import decontaminate
 from curation.stages.dedup_embeddings import dedup_embeddings
 from curation.stages.dedup_pairs import dedup_pairs
 from curation.stages.download_images import download_images
@@ -36,6 +38,8 @@ STAGES = {
         dedup_embeddings,
         normalise_scores,
         band_scores,
+        decontaminate,
+        cluster_pairs,
         select_clusters,
         select_coverage,
         fit_whitening,
