@@ -77,6 +77,7 @@ def test_it_is_greedy_taken_literally(seed, n, k, period):
 def test_equal_pairs_come_by_row_and_classes_take_turns():
     one = np.tile(unit(np.random.default_rng(0), 1, 4), (12, 1))
     assert coverage_order(one, one, np.zeros(12, int), one[:1], 3).tolist() == list(range(12))
+    assert coverage_order(one, one, np.arange(12) % 2, one[:2], 200).tolist() == list(range(12))
     found = coverage_order(one, one, np.arange(12) % 2, one[:2], 1)
     assert found.tolist() == literal(one, one, np.arange(12) % 2, one[:2], 1)
 
