@@ -20,6 +20,7 @@ COMMANDS = {
     "run": ("curation.run", "run"),
     "score": ("curation.score", "score"),
     "vectors": ("curation.vector_files", "vectors"),
+    "calibrate": ("curation.calibrate", "calibrate"),
     "why": ("curation.explain", "why"),
     "compare": ("curation.explain", "compare"),
     "export": ("curation.export", "export"),

@@ -110,6 +110,7 @@ class Graph:
         for read in inputs:
             if isinstance(read, Node) and "clip" in read.spec.models:
                 check_sizes(spec.models, own, dict(read.settings))
+                _check_evaluation(spec, own, read)
         raw = frozenset(r for i in inputs if i is not None for r in (i.raw if isinstance(i, Node) else [i]))
         return Node(function, tuple(sorted(own.items())), inputs, _key(spec, own, inputs), raw)
 
@@ -122,6 +123,14 @@ class Graph:
             return name
         known = [*IMAGE_INPUTS, *PAIRS.names, *self.functions]
         raise unknown("input", [name], known, f"signal {path[-1]}")
+
+
+def _check_evaluation(spec: SignalSpec, settings: dict[str, Any], read: Node) -> None:
+    """RecipeError where a file of evaluation sets was made by another descriptor than the one that is read here."""
+    for name in (name for name, kind in spec.models.items() if kind == "evaluation"):
+        from curation.models.evaluation import check_descriptor
+
+        check_descriptor(settings[name], read.key, dict(read.settings))
 
 
 def _frozen(value: Any) -> Any:

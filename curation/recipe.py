@@ -15,7 +15,7 @@ from curation.schema import PAIRS, VERDICT
 from curation.stage import StageSpec
 
 POOL = "pool"
-FILES = ("file", "scorer", "faces")  # kinds of settings that [inputs] may give
+FILES = ("file", "scorer", "faces", "evaluation")  # kinds of settings that [inputs] may give
 
 
 @dataclass(frozen=True)

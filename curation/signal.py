@@ -35,7 +35,8 @@ Function = Annotated[str, "function"]
 File = Annotated[str, "file"]  # a file, or a folder of files
 Scorer = Annotated[str, "scorer"]
 FaceModel = Annotated[str, "faces"]
-MODELS = ("clip", "language", "ocr", "function", "scorer", "faces", "file")
+EvaluationFile = Annotated[str, "evaluation"]
+MODELS = ("clip", "language", "ocr", "function", "scorer", "faces", "evaluation", "file")
 
 
 def setting_defaults(function: Callable) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The pure arithmetic of each published method, on arrays: no Spark, no I/O, no randomness but uniforms given in."""
 
 from curation.methods.attributes import attribute_weights
+from curation.methods.balanced import Balanced, balanced_centres
 from curation.methods.balancing import (
     entry_probability,
     keep_by_draws,
@@ -10,9 +11,11 @@ from curation.methods.balancing import (
     threshold_for_share,
 )
 from curation.methods.clean import clean_caption, clean_captions
+from curation.methods.coverage import coverage_order
 from curation.methods.hashes import near_hashes
 from curation.methods.heads import head_scores, q16, q16_flags
 from curation.methods.identifiers import datacomp_uid, laion_hash, metaclip_uid
+from curation.methods.leakage import leak_threshold, nearest_evaluation
 from curation.methods.lengths import token_lengths
 from curation.methods.matching import Matcher, match
 from curation.methods.mixing import mix_captions, sample_caption, source_counts
@@ -20,6 +23,7 @@ from curation.methods.negative_loss import negative_clip_loss
 from curation.methods.ngrams import lift, ngram_counts, ngram_tokens, pmi, worldwide_caps
 from curation.methods.number_masking import mask_numbers
 from curation.methods.parrot import parrot_share
+from curation.methods.routing import nearest_centres, route_experts
 from curation.methods.scores import clip_score_report, parse_mlm_score
 from curation.methods.selecting import top_share
 from curation.methods.text_masking import mask_boxes, masked_share
@@ -30,14 +34,17 @@ from curation.methods.wordnet import WordNet, synset_words
 from curation.methods.words import wfpp_words, word_frequency_scores, word_probabilities, word_scores
 
 __all__ = [
+    "Balanced",
     "Matcher",
     "WordNet",
     "attribute_weights",
+    "balanced_centres",
     "caption_windows",
     "clean_caption",
     "clean_captions",
     "clip_score_report",
     "conformity",
+    "coverage_order",
     "datacomp_uid",
     "entry_probability",
     "head_scores",
@@ -46,6 +53,7 @@ __all__ = [
     "keyed_uniforms",
     "laion_hash",
     "language_thresholds",
+    "leak_threshold",
     "lift",
     "mask_boxes",
     "mask_numbers",
@@ -54,6 +62,8 @@ __all__ = [
     "metaclip_uid",
     "mix_captions",
     "near_hashes",
+    "nearest_centres",
+    "nearest_evaluation",
     "negative_clip_loss",
     "ngram_counts",
     "ngram_tokens",
@@ -62,6 +72,7 @@ __all__ = [
     "pmi",
     "q16",
     "q16_flags",
+    "route_experts",
     "sample_caption",
     "source_counts",
     "synset_words",

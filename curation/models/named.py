@@ -5,6 +5,7 @@ language    a language model (curation.models.language)
 ocr         a reader of text in pictures (curation.models.ocr)
 scorer      a model that gives a picture, a caption or an embedding one number (curation.models.scorers)
 faces       a face detector (curation.models.faces)
+evaluation  pictures of evaluation sets and a threshold (curation.models.evaluation)
 function    a function from pictures and captions to answers (curation.models.mlm)
 file        a file, or a folder whose files count one level deep
 """
@@ -25,6 +26,7 @@ MODULES = {
     "ocr": "curation.models.ocr",
     "scorer": "curation.models.scorers",
     "faces": "curation.models.faces",
+    "evaluation": "curation.models.evaluation",
     "function": "curation.models.mlm",
 }
 DESCRIBED = ("ocr", "scorer")  # of these there is more to tell than name and digest

@@ -12,6 +12,7 @@ from curation.signals.captions_clip_score import captions_clip_score
 from curation.signals.clip_s import clip_s, prefixed_caption_embedding, refclip_s
 from curation.signals.clip_score import clip_score, number_masked_clip_score
 from curation.signals.embedding import caption_embedding, flipped_image_embedding, image_embedding
+from curation.signals.evaluation import evaluation_ngrams, nearest_evaluation
 from curation.signals.faces import face_area_share, face_boxes, face_count
 from curation.signals.features import caption_features, image_features
 from curation.signals.flipped_clip_score import flipped_clip_score
@@ -33,6 +34,7 @@ from curation.signals.number_masked_caption import number_masked_caption
 from curation.signals.number_masked_score_drop import number_masked_score_drop
 from curation.signals.other_uids import datacomp_uid, laion_hash
 from curation.signals.parrot_share import parrot_share, parrot_share_fuzzy
+from curation.signals.prompts import prompt_class, prompt_similarity
 from curation.signals.safety import aesthetic_score, caption_toxicity, nsfw_score, q16_score, watermark_score
 from curation.signals.text_in_images import (
     image_text,
@@ -89,6 +91,8 @@ SIGNALS = {
         text_masked_clip_score,
         parrot_share,
         parrot_share_fuzzy,
+        prompt_class,
+        prompt_similarity,
         prefixed_caption_embedding,
         clip_s,
         refclip_s,
@@ -103,6 +107,8 @@ SIGNALS = {
         watermark_score,
         aesthetic_score,
         caption_toxicity,
+        nearest_evaluation,
+        evaluation_ngrams,
         face_boxes,
         face_count,
         face_area_share,

@@ -4,6 +4,8 @@ from curation.stages.balance_entries import balance_entries
 from curation.stages.balance_worldwide import balance_worldwide
 from curation.stages.band_scores import band_scores
 from curation.stages.clean_captions import clean_captions
+from curation.stages.cluster_pairs import cluster_pairs
+from curation.stages.decontaminate import decontaminate
 from curation.stages.dedup_embeddings import dedup_embeddings
 from curation.stages.dedup_pairs import dedup_pairs
 from curation.stages.download_images import download_images
@@ -16,6 +18,7 @@ from curation.stages.normalise_scores import normalise_scores
 from curation.stages.prune_frequent_words import prune_frequent_words
 from curation.stages.sample_budget import sample_budget
 from curation.stages.select_clusters import select_clusters
+from curation.stages.select_coverage import select_coverage
 from curation.stages.select_subset import select_subset
 from curation.stages.weigh_attributes import weigh_attributes
 from curation.stages.write_shards import write_shards
@@ -35,7 +38,10 @@ STAGES = {
         dedup_embeddings,
         normalise_scores,
         band_scores,
+        decontaminate,
+        cluster_pairs,
         select_clusters,
+        select_coverage,
         fit_whitening,
         weigh_attributes,
         mix_sources,

@@ -1,0 +1,124 @@
+"""curate calibrate and decontaminate: pictures of evaluation sets are found, altered or not; others stay."""
+
+import os
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from curation.calibrate import ALTERED, calibrate
+from curation.errors import MissingModelError, RecipeError, StaleOutputError
+from curation.models.evaluation import load_evaluation
+from curation.recipe import load_recipe
+from curation.run import run
+from curation.shards.manifest import Release
+from curation.signals import SIGNALS
+from curation.vectors import as_matrix, exact_cosine
+from tests.drawing import draw
+
+RECIPE = """
+[inputs]
+evaluation = "{file}"
+
+[[stage]]
+run = "decontaminate"
+
+[[stage]]
+run = "write_shards"
+with.signals = ["evaluation_score", "evaluation_set", "evaluation_item"]
+"""
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory):
+    """A folder of ten drawings, one of them in a folder inside, and a file that is no picture."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    (folder / "inside").mkdir()
+    for number in range(10):
+        draw(number)[0].save(folder / ("inside" if number == 4 else "") / f"{number}.png")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def calibrated(evaluation, model, tmp_path_factory):
+    out = str(tmp_path_factory.mktemp("file") / "evaluation.parquet")
+    return out, calibrate([f"drawings={evaluation}"], out=out, clip=model, precision=0.9)
+
+
+def embedded(pictures, model):
+    found = SIGNALS["image_embedding"]([np.asarray(each.convert("RGB")) for each in pictures], clip=model)
+    return as_matrix(found)[0]
+
+
+def test_the_threshold_has_the_precision_that_was_asked_for(evaluation, calibrated, model):
+    out, told = calibrated
+    assert told["items"] == 10 and told["unreadable"] == 1 and told["precision"] >= 0.9 and told["recall"] > 0
+    originals = [np.asarray(draw(number)[0]) for number in range(10)]
+    known = embedded([Image.fromarray(each) for each in originals], model)
+    hits = misses = 0
+    for change in ALTERED.values():
+        for own, vector in enumerate(embedded([Image.fromarray(change(each)) for each in originals], model)):
+            cosines = exact_cosine(np.tile(vector, (10, 1)), known)
+            right = cosines.argmax() == own
+            hits += bool(right and cosines.max() > told["threshold"])
+            misses += bool(not right and cosines.max() > told["threshold"])
+            misses += bool(np.delete(cosines, own).max() > told["threshold"])
+    assert hits / (hits + misses) == pytest.approx(told["precision"])
+    assert load_evaluation(out).items["item"].to_pylist()[-1] == "inside/4.png"
+
+
+def test_pictures_of_the_set_are_dropped_and_others_stay(spark, pool, calibrated, evaluation, model, tmp_path):
+    shutil.copytree(pool, tmp_path / "pool")
+    recipe = tmp_path / "clean.toml"
+    recipe.write_text(RECIPE.format(file=calibrated[0]))
+    out = str(tmp_path / "out")
+    run(str(recipe), str(tmp_path / "pool"), out, set=[f"signals.clip={model}"])
+    threshold, items = calibrated[1]["threshold"], load_evaluation(calibrated[0])
+    rows = Release.open(out).subset().to_pylist()
+    leaked = [row for row in rows if row["drop_reason"] == "evaluation_image"]
+    assert len(leaked) >= 8  # ten drawings, one cut short; the others may lie as near as these
+    for row in leaked:
+        name, cosine = row["drop_value"].split(", ")
+        assert name.startswith("drawings/") and float(cosine) > threshold - 1e-6
+    samples = Release.open(out).samples().to_pylist()
+    assert all(row["evaluation_score"] <= threshold and row["evaluation_set"] == "drawings" for row in samples)
+    assert {row["evaluation_item"] for row in samples} <= set(items.items["item"].to_pylist())
+    assert [row["drop_reason"] for row in rows].count("nearest_evaluation is null") == 1
+    assert len(samples) + len(leaked) + 1 == len(rows)
+
+
+def test_a_pool_is_a_set_too_and_its_captions_count(spark, pool, model, tmp_path):
+    out = str(tmp_path / "pool.parquet")
+    told = calibrate([pool], out=out, clip=model, threshold=0.9999)
+    found = load_evaluation(out)
+    assert told["threshold"] == 0.9999 and set(found.items["set"].to_pylist()) == {"pool"}
+    caption = found.items["caption"][0].as_py()
+    ngrams = SIGNALS["evaluation_ngrams"](found.items["caption"].combine_chunks().slice(0, 1), evaluation=out)
+    assert caption and ngrams.to_pylist()[0] > 0
+    nearest = SIGNALS["nearest_evaluation"](found.items["vector"].combine_chunks(), evaluation=out).to_pylist()
+    assert all(row["score"] > 0.9999 for row in nearest)
+
+
+def test_another_model_and_other_files_are_refused(calibrated, evaluation, model, tmp_path):
+    recipe = tmp_path / "clean.toml"
+    recipe.write_text(RECIPE.format(file=calibrated[0]))
+    with pytest.raises(RecipeError, match="run curate calibrate with this model"):
+        load_recipe(str(recipe), ["signals.clip=sample-clip"])
+    with pytest.raises(RecipeError, match="run curate calibrate with this model"):
+        load_recipe(str(recipe), [f"signals.clip={model}", "signals.decode=exact"])
+    load_recipe(str(recipe), [f"signals.clip={model}"])
+    papers = load_recipe("scientific_papers", [f"signals.clip={model}", f"inputs.evaluation={calibrated[0]}"])
+    assert papers.steps[3].settings["evaluation"] == calibrated[0]
+    pq.write_table(pq.read_table(calibrated[0]).replace_schema_metadata(None), tmp_path / "other.parquet")
+    with pytest.raises(RecipeError, match="wanted a file of curate calibrate"):
+        load_recipe(str(recipe), [f"signals.clip={model}", f"inputs.evaluation={tmp_path / 'other.parquet'}"])
+    with pytest.raises(StaleOutputError, match="name another file"):
+        calibrate([str(evaluation)], out=calibrated[0], clip=model)
+    with pytest.raises(RecipeError, match="no folder"):
+        calibrate([str(tmp_path / "none")], out=str(tmp_path / "x"), clip=model)
+    with pytest.raises(MissingModelError):
+        calibrate([str(evaluation)], out=str(tmp_path / "x"), clip="none")
+    assert not os.path.exists(tmp_path / "x")
