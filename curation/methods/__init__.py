@@ -14,6 +14,7 @@ from curation.methods.hashes import near_hashes
 from curation.methods.heads import head_scores, q16, q16_flags
 from curation.methods.identifiers import datacomp_uid, laion_hash, metaclip_uid
 from curation.methods.lengths import token_lengths
+from curation.methods.linking import link_pooled
 from curation.methods.matching import Matcher, match
 from curation.methods.mixing import mix_captions, sample_caption, source_counts
 from curation.methods.negative_loss import negative_clip_loss
@@ -22,6 +23,7 @@ from curation.methods.number_masking import mask_numbers
 from curation.methods.parrot import parrot_share
 from curation.methods.scores import clip_score_report, parse_mlm_score
 from curation.methods.selecting import top_share
+from curation.methods.semdedup import semdedup
 from curation.methods.text_masking import mask_boxes, masked_share
 from curation.methods.uniforms import keyed_uniforms
 from curation.methods.whitening import conformity, whiten_fit, whiten_loglik
@@ -47,6 +49,7 @@ __all__ = [
     "laion_hash",
     "language_thresholds",
     "lift",
+    "link_pooled",
     "mask_boxes",
     "mask_numbers",
     "masked_share",
@@ -63,6 +66,7 @@ __all__ = [
     "q16",
     "q16_flags",
     "sample_caption",
+    "semdedup",
     "source_counts",
     "synset_words",
     "tail_share",
