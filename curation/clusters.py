@@ -6,6 +6,9 @@ import numpy as np
 
 SAMPLE_PER_CELL = 64  # assumption: enough for k-means cells of similar size; faiss itself warns below 39
 ITERATIONS = 20  # assumption: cells of an index; clusters that are a result want more (SemDeDup: 100)
+SPARE = 8  # assumption: fewer cells than this are as near as one another, to six digits
+EXACT_PAIRS = 1 << 14  # summed at once: of 512 numbers 64 MB in float64
+ROUNDING = 2.0**-24  # of a float32 product of d unit numbers the error is below 2 d of these
 
 
 def trained_cells(
@@ -45,13 +48,31 @@ def spherical_kmeans(
 
 
 def nearest_cells(unit: np.ndarray, centroids: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(cosine float32, cell int64), each (n, count), of the `count` nearest cells of unit vectors, nearest first."""
+    """(cosine float32, cell int64), each (n, count), of the `count` nearest cells of unit vectors, nearest first.
+
+    Which is the nearest, and which the `count` nearest, is decided by float64 sums, row by row, where float32, whose
+    sums depend on a vector's neighbours, cannot: SPARE further cells are looked at. Ties by number.
+    """
     import faiss
 
+    from curation.vectors import exact_cosine
+
     faiss.omp_set_num_threads(1)
+    centroids, count = np.ascontiguousarray(centroids, np.float32), min(count, len(centroids))
     index = faiss.IndexFlatIP(centroids.shape[1])
-    index.add(np.ascontiguousarray(centroids, np.float32))
-    return index.search(np.ascontiguousarray(unit, np.float32), min(count, len(centroids)))
+    index.add(centroids)
+    cosines, cells = index.search(np.ascontiguousarray(unit, np.float32), min(count + SPARE, len(centroids)))
+    gaps = -np.diff(cosines, axis=1)[:, [0, min(count, cosines.shape[1] - 1) - 1] if len(centroids) > 1 else []]
+    close = np.flatnonzero((gaps < 2 * unit.shape[1] * ROUNDING).any(axis=1))
+    step = max(1, EXACT_PAIRS // cells.shape[1])
+    for rows in (close[start : start + step] for start in range(0, len(close), step)):
+        found = cells[rows]
+        exact = exact_cosine(np.repeat(unit[rows], found.shape[1], axis=0), centroids[found.reshape(-1)])
+        exact = exact.reshape(found.shape)
+        order = np.lexsort((found, -exact), axis=1)
+        cosines[rows] = np.take_along_axis(exact, order, axis=1)
+        cells[rows] = np.take_along_axis(found, order, axis=1)
+    return cosines[:, :count], cells[:, :count]
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

@@ -48,10 +48,10 @@ def preferred_columns(prefer: list[str]) -> list[str]:
     return [name for each in names for name in each]
 
 
-def ranked(pairs: Any, key: str, prefer: list[str]) -> Any:
-    """(item, `key`, rank) of each image_id: the smaller rank, an array of doubles, is preferred.
+def ranked(pairs: Any, key: str, prefer: list[str], unit: str = "image_id") -> Any:
+    """(item, `key`, rank) of each `unit`: the smaller rank, an array of doubles, is preferred.
 
-    By each of `prefer` in turn, the highest of the image's pairs, null and NaN last; ties are by image_id.
+    By each of `prefer` in turn, the highest of the unit's pairs, null and NaN last; ties are by the unit.
     """
     from pyspark.sql import functions as F
 
@@ -60,7 +60,7 @@ def ranked(pairs: Any, key: str, prefer: list[str]) -> Any:
     values = [pixels if name == PIXELS else F.col(name).cast("double") for name in prefer]
     best = [-F.max(F.coalesce(F.nanvl(value, lowest), lowest)) for value in values]
     rank = F.array(F.lit(1.0), *best).alias("rank")
-    return pairs.groupBy(F.col("image_id").alias("item")).agg(F.min(key).alias(key), rank)
+    return pairs.groupBy(F.col(unit).alias("item")).agg(F.min(key).alias(key), rank)
 
 
 def with_earlier(items: Any, key: str, against: list[str], named: str) -> Any:

@@ -29,3 +29,18 @@ def test_order_and_partitions_change_nothing(spark, vectors):
     assert first.shape == (8, 32)
     assert np.array_equal(first, trained_cells(shuffled, 8, 3, per_cell=20))
     assert not np.array_equal(first, trained_cells(frame, 8, 4, per_cell=20))
+
+
+def test_nearest_cells_are_those_of_a_row_alone(vectors):
+    """Centroids that differ by less than float32 tells: each row's order is the same whatever stands beside it."""
+    generator = np.random.default_rng(6)
+    centroids = np.repeat(unit_rows(generator.normal(size=(20, 32))), 3, axis=0)
+    centroids += 3e-8 * generator.normal(size=centroids.shape).astype(np.float32)
+    unit = unit_rows(vectors)
+    together = nearest_cells(unit, centroids, 4)
+    alone = [nearest_cells(unit[n : n + 1], centroids, 4) for n in range(100)]
+    others = np.concatenate([cells for _, cells in alone])
+    assert np.array_equal(together[1][:100, 0], others[:, 0])
+    assert np.array_equal(np.sort(together[1][:100]), np.sort(others))
+    exact = unit.astype(np.float64) @ centroids.astype(np.float64).T
+    assert np.abs(np.sort(exact)[:, ::-1][:, :4] - together[0]).max() < 1e-6

@@ -1,4 +1,4 @@
-"""Pairs of vectors at or above a cosine, found within cells of k-means; what one cell does, and which cells to visit."""
+"""Pairs of vectors at or above a cosine, found within cells: what one cell does, and which cells must be visited."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -96,8 +96,33 @@ def visited_cells(
     reach = np.arccos(np.clip(threshold, -1, 1)) + SLACK
     angles = np.arccos(np.clip(cosines, -1, 1))
     inside = (angles <= radii[cells, 1] + reach) & (angles >= radii[cells, 0] - reach)
-    between = np.sqrt(np.maximum(2 - 2 * (centroids @ centroids.T), 0))[cells[:, :1], cells]
+    between = np.sqrt(np.maximum(2 - 2 * _between(centroids, cells), 0))
     over = cosines[:, :1] - cosines <= (np.sqrt(max(2 - 2 * threshold, 0)) + SLACK) * between + SLACK
     must = inside & over
     must[:, 0] = False
     return must
+
+
+def _between(centroids: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Cosine (n, m) of each row's first centroid with its others; of all with all only where all are listed."""
+    if cells.shape[1] == len(centroids):
+        return (centroids @ centroids.T)[cells[:, :1], cells]
+    homes = centroids[cells[:, 0]]
+    return np.stack([(homes * centroids[column]).sum(axis=1) for column in cells.T], axis=1)
+
+
+def all_near(left: np.ndarray, right: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """(row of left, row of right), int64, of all pairs with cosine >= threshold, decided in float64: the exact answer.
+
+    >>> [rows.tolist() for rows in all_near(np.eye(2), np.array([[0.0, 2.0], [1.0, 1.0]]), 0.7)]
+    [[0, 1, 1], [1, 0, 1]]
+    """
+    one, other = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (left, right))
+    rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for start in range(0, len(one), QUERIES):
+        products = inner_products(np.asarray(one[start : start + QUERIES], np.float32), np.asarray(other, np.float32))
+        row, column = np.nonzero(products >= threshold - _margin(one))
+        sure = exact_cosine(left[start + row], right[column]) >= threshold
+        rows.append(start + row[sure])
+        columns.append(column[sure])
+    return np.concatenate(rows), np.concatenate(columns)

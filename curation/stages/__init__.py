@@ -4,6 +4,7 @@ from curation.stages.balance_entries import balance_entries
 from curation.stages.balance_worldwide import balance_worldwide
 from curation.stages.band_scores import band_scores
 from curation.stages.clean_captions import clean_captions
+from curation.stages.dedup_captions import dedup_captions
 from curation.stages.dedup_embeddings import dedup_embeddings
 from curation.stages.dedup_images import dedup_images
 from curation.stages.dedup_pairs import dedup_pairs
@@ -33,6 +34,7 @@ STAGES = {
         balance_entries,
         balance_worldwide,
         prune_frequent_words,
+        dedup_captions,
         dedup_images,
         dedup_embeddings,
         normalise_scores,
