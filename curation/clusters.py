@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 SAMPLE_PER_CELL = 64  # assumption: enough for k-means cells of similar size; faiss itself warns below 39
+LEAST_SAMPLE = 4096  # of few cells more costs nothing
 ITERATIONS = 20  # assumption: cells of an index; clusters that are a result want more (SemDeDup: 100)
 SPARE = 8  # assumption: fewer cells than this are as near as one another, to six digits
 EXACT_PAIRS = 1 << 14  # summed at once: of 512 numbers 64 MB in float64
@@ -16,12 +17,13 @@ def trained_cells(
 ) -> np.ndarray:
     """Unit centroids, float32 (cells, d), of the frame's `vector` (binary, all of one size, none zero).
 
-    Trained on cells * per_cell rows drawn by a keyed hash of the unique `key`, so order and partitions change nothing;
-    the sample is all that comes to the driver. Fewer centroids where the frame has fewer rows.
+    Trained on cells * per_cell rows, at least LEAST_SAMPLE, drawn by a keyed hash of the unique `key`: order and
+    partitions change nothing. The sample is all that comes to the driver. Fewer centroids where there are fewer rows.
     """
     from pyspark.sql import functions as F
 
-    drawn = frame.select(key, vector).orderBy(F.xxhash64(F.lit(seed), key), key).limit(cells * per_cell)
+    size = max(cells * per_cell, LEAST_SAMPLE)
+    drawn = frame.select(key, vector).orderBy(F.xxhash64(F.lit(seed), key), key).limit(size)
     rows = [bytes(row[0]) for row in drawn.select(vector).collect()]
     matrix = np.frombuffer(b"".join(rows), "<f2").reshape(len(rows), -1).astype(np.float32)
     return spherical_kmeans(matrix, min(cells, len(rows)), seed)

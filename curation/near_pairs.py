@@ -21,14 +21,14 @@ RECALL = (
 PLACED_DDL = "item string, vector binary, rank array<double>, home int, visits array<int>, distance double"
 
 
-def placed(distinct: Any, cells: int, seed: int, assignments: int, threshold: float, keep: str) -> Any:
+def placed(distinct: Any, cells: int, seed: int, assignments: int, threshold: float, order: str) -> Any:
     """(item, vector, rank, home, visits) of distinct vectors (item, vector, rank): the nearest cell, and others to be
-    searched; the rank begins with the distance from the centroid where `keep` is hard or easy.
+    searched; the rank begins with the distance from the centroid where `order` is hard or easy.
     """
     from pyspark.sql import functions as F
 
     empty = F.array().cast("array<int>")
-    if distinct.isEmpty() or (cells == 1 and keep == "preferred"):
+    if distinct.isEmpty() or (cells == 1 and order == "preferred"):
         return distinct.withColumns({"home": F.lit(0), "visits": empty}).select(*_names(PLACED_DDL)[:-1])
     context = distinct.sparkSession.sparkContext
     centroids = context.broadcast(trained_cells(distinct, cells, seed, key="item"))
@@ -38,8 +38,8 @@ def placed(distinct: Any, cells: int, seed: int, assignments: int, threshold: fl
     for row in angles:
         radii[row.home] = np.arccos(np.clip(1 - row.least, -1, 1)), np.arccos(np.clip(1 - row.most, -1, 1))
     homed = distinct.mapInArrow(_visiting(centroids, radii, assignments, threshold), PLACED_DDL)
-    if keep != "preferred":
-        apart = F.col("distance") if keep == "easy" else -F.col("distance")
+    if order != "preferred":
+        apart = F.col("distance") if order == "easy" else -F.col("distance")
         first, rest = F.slice("rank", 1, 1), F.expr("slice(rank, 2, size(rank))")
         homed = homed.withColumn("rank", F.concat(first, F.array(apart), rest))
     return homed.drop("distance")

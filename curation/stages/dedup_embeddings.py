@@ -48,7 +48,7 @@ def dedup_embeddings(
     assignments: Annotated[int, Field(ge=1)] = 4,
     exact: bool = False,
     mode: Mode = "representative",
-    keep: Literal["preferred", "hard", "easy"] = "preferred",
+    order: Literal["preferred", "hard", "easy"] = "preferred",
     prefer: list[str] = ("pixels",),
     vectors: str = "image_embedding",
     against: list[EarlierRelease] = (),
@@ -59,7 +59,7 @@ def dedup_embeddings(
     """Drop pictures whose embedding has cosine >= THRESHOLD with that of a kept one (`duplicate_image`).
 
     The best by each of PREFER stays (`pixels`, or columns of numbers such as clip_score, higher first), then the
-    smaller image_id; KEEP `hard` or `easy` first prefers what lies far from, or near, its centroid (SemDeDup,
+    smaller image_id; ORDER `hard` or `easy` first prefers what lies far from, or near, its centroid (SemDeDup,
     arXiv:2303.09540, section 3). MODE: `representative`, every dropped picture has a kept one within THRESHOLD;
     `transitive`, one goes if any better one is near, as in SemDeDup; `components`, one stays of all that chains of near
     ones join. Side table `duplicates`: who stands for whom. All captions of a picture share its fate; KEEP_CAPTIONS
@@ -88,7 +88,7 @@ def dedup_embeddings(
     distinct = distinct.where(F.col("size") == size).drop("size")
     count = counts.get(size, 0)
     cells = _cells(count, exact)
-    laid = cached(placed(distinct, cells, seed, cells if exact else assignments, threshold, keep))
+    laid = cached(placed(distinct, cells, seed, cells if exact else assignments, threshold, order))
     near = decided(near_edges(laid, threshold), laid, mode)
     duplicates = cached(with_equals(equal(images.where("fault is null"), laid, "vector"), near))
     faults = images.where("fault is not null").select("item", "fault")
