@@ -95,7 +95,7 @@ def run_stage(
         frames = [rows.select(spark, columns[name]) for name, rows in zip(spec.reads, inputs)]
         result = step.stage(*frames, **placed)
         main, sides = result if isinstance(result, tuple) else (result, {})
-        record = _write(main, folder, spec, inputs[0].count)
+        record = _write(main, folder, spec, settings, inputs[0].count)
         side_parts = {name: _write_side(frame, folder, name, spec) for name, frame in sides.items()}
     record |= {
         "stage": spec.name,
@@ -103,7 +103,7 @@ def run_stage(
         "settings": _without_out(settings),
         "key": key,
         "input_keys": [rows.key for rows in inputs],
-        "columns": spec.schema.names,
+        "columns": spec.schema(settings).names,
         "tables": side_parts,
         "seconds": round(time.monotonic() - started, 2),
     }
@@ -153,12 +153,13 @@ def _file_key(value: Any) -> Any:
     return value
 
 
-def _write(frame: Any, folder: str, spec: StageSpec, rows_in: int) -> dict[str, Any]:
+def _write(frame: Any, folder: str, spec: StageSpec, settings: dict[str, Any], rows_in: int) -> dict[str, Any]:
     """Write a stage's own table; LostRowsError unless each row in is one row out."""
-    missing = [n for n in spec.schema.names if n not in frame.columns]
+    schema = spec.schema(settings)
+    missing = [n for n in schema.names if n not in frame.columns]
     if missing:
         raise SchemaError(f"stage {spec.name}: its result lacks {missing}; it has {frame.columns}")
-    parts = tables.write_spark(frame, folder, spec.schema, rows_in)
+    parts = tables.write_spark(frame, folder, schema, rows_in)
     rows = sum(p["rows"] for p in parts)
     if rows != rows_in:
         raise LostRowsError(f"stage {spec.name}: {rows_in} rows in, {rows} rows out (kept and dropped together)")

@@ -38,6 +38,7 @@ class StageSpec:
     output: tuple[Column, ...]
     tables: dict[str, tuple[Column, ...]]
     ledger: str | None  # the side table, of few rows, that the ledger repeats
+    optional: dict[str, tuple[Column, ...]]  # further columns, by the setting that asks for them
     settings: dict[str, Any]
     annotations: dict[str, Any]
 
@@ -45,9 +46,10 @@ class StageSpec:
     def drops(self) -> bool:
         return any(c.name == "keep" for c in self.output)
 
-    @property
-    def schema(self) -> pa.Schema:
-        return pa.schema([pa.field(c.name, c.type, c.nullable) for c in (UID, *self.output)])
+    def schema(self, settings: dict[str, Any]) -> pa.Schema:
+        """The table that the stage makes under these settings."""
+        asked = [c for name, columns in self.optional.items() if settings.get(name) for c in columns]
+        return pa.schema([pa.field(c.name, c.type, c.nullable) for c in (UID, *self.output, *asked)])
 
     def columns(self, table: str, settings: dict[str, Any]) -> list[str]:
         """The columns read of one table under these settings; uid always."""
@@ -61,11 +63,12 @@ def stage(
     output: Iterable[Column] = (),
     tables: dict[str, tuple[Column, ...]] | None = None,
     ledger: str | None = None,
+    optional: dict[str, tuple[Column, ...]] | None = None,
     version: int = 1,
     **reads: Sequence[str] | Callable[[dict], Sequence[str]],
 ) -> Callable[[Callable], Callable]:
     """Declare a stage: columns read per table parameter, columns added, side tables, the one of few rows that the
-    ledger repeats. Raise `version` with results.
+    ledger repeats, and columns that come out only where a setting is true. Raise `version` with results.
     """
 
     def mark(function: Callable) -> Callable:
@@ -80,6 +83,7 @@ def stage(
             output=tuple(output),
             tables=tables or {},
             ledger=ledger,
+            optional=optional or {},
             settings=setting_defaults(function),
             annotations={k: p.annotation for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY},
         )

@@ -45,6 +45,8 @@ def stages() -> Iterator[str]:
         yield f"Settings: {_signature(function)}\n\n{inspect.getdoc(function)}\n"
         yield "| adds | type | meaning |\n| --- | --- | --- |"
         yield "\n".join(f"| `{c.name}` | {c.type} | {c.doc} |" for c in spec.output) + "\n"
+        for setting, columns in spec.optional.items():
+            yield f"With `{setting}`:\n\n" + _columns(columns)
         for table, columns in spec.tables.items():
             yield f"Side table `{table}`:\n\n" + _columns(columns)
 

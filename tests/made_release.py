@@ -85,7 +85,7 @@ class Maker:
         self, name: str, run: str, settings: dict, verdict: Any, columns: Any = None, signals: tuple[str, ...] = ()
     ) -> None:
         """One stage: `verdict(row)` is None or (reason, value), `columns(row)` what the stage adds."""
-        schema = STAGES[run].spec.schema
+        schema = STAGES[run].spec.schema(settings)
         table, counts = [], {}
         for row in self.rows:
             row |= columns(row) if columns else {}

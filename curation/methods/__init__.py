@@ -17,6 +17,7 @@ from curation.methods.heads import head_scores, q16, q16_flags
 from curation.methods.identifiers import datacomp_uid, laion_hash, metaclip_uid
 from curation.methods.leakage import leak_threshold, nearest_evaluation
 from curation.methods.lengths import token_lengths
+from curation.methods.linking import link_pooled
 from curation.methods.matching import Matcher, match
 from curation.methods.mixing import mix_captions, sample_caption, source_counts
 from curation.methods.negative_loss import negative_clip_loss
@@ -26,6 +27,7 @@ from curation.methods.parrot import parrot_share
 from curation.methods.routing import nearest_centres, route_experts
 from curation.methods.scores import clip_score_report, parse_mlm_score
 from curation.methods.selecting import top_share
+from curation.methods.semdedup import semdedup
 from curation.methods.text_masking import mask_boxes, masked_share
 from curation.methods.uniforms import keyed_uniforms
 from curation.methods.whitening import conformity, whiten_fit, whiten_loglik
@@ -55,6 +57,7 @@ __all__ = [
     "language_thresholds",
     "leak_threshold",
     "lift",
+    "link_pooled",
     "mask_boxes",
     "mask_numbers",
     "masked_share",
@@ -74,6 +77,7 @@ __all__ = [
     "q16_flags",
     "route_experts",
     "sample_caption",
+    "semdedup",
     "source_counts",
     "synset_words",
     "tail_share",

@@ -65,4 +65,51 @@ def _search_chunk(queries, order, values, table, masks, best, distance):
         best[query], distance[query] = at, near
 
 
+def _met_before(left, right, chunk, errors):
+    """Whether two hashes share a chunk before this one but for so many bits."""
+    for number in range(chunk):
+        shift = np.uint64(16 * (number % 4))
+        differs = ((left[number // 4] ^ right[number // 4]) >> shift) & np.uint64(0xFFFF)
+        if np.int64(_popcount(differs)) <= errors:
+            return True
+    return False
+
+
+_met_before = numba.njit(_met_before)
+
+
+def _bucket_pairs(words, row, ids, limits, state, found):
+    """The smaller rows of a bucket (ascending) that are near `row`; state: pairs written, and near ones met."""
+    chunk, errors, limit, most = limits
+    count, met = state
+    for place in range(ids.shape[0]):
+        other = ids[place]
+        if other >= row or met == most:
+            break
+        apart = _distance(words[row], words[other])
+        if apart <= limit:
+            met += 1
+            if not _met_before(words[row], words[other], chunk, errors):
+                found[0, count], found[1, count], found[2, count] = other, row, apart
+                count += 1
+    return count, met
+
+
+_bucket_pairs = numba.njit(_bucket_pairs)
+
+
+def _near_in_buckets(words, rows, values, table, masks, limits, found):
+    """Pairs (smaller row, row, bits apart) of `rows` into `found`, (3, n); their number."""
+    ids, starts = table
+    count = 0
+    for row in rows:
+        met = 0
+        for mask in masks:
+            bucket = values[row] ^ mask
+            state = (count, met)
+            count, met = _bucket_pairs(words, row, ids[starts[bucket] : starts[bucket + 1]], limits, state, found)
+    return count
+
+
+near_in_buckets = compiled(_near_in_buckets)
 search_all, search_chunk = compiled(_search_all), compiled(_search_chunk)

@@ -22,12 +22,12 @@ class HashIndex:
     def __init__(self, hashes: np.ndarray, limit: int) -> None:
         if not 0 <= limit < BITS:
             raise ValueError(f"a distance of {limit} bits; wanted 0 to {BITS - 1}")
-        self.limit, self._listed = limit, _words(hashes)
-        masks = _masks(limit // CHUNKS)
+        self.limit, self._listed = limit, hash_words(hashes)
+        masks = near_masks(limit // CHUNKS)
         opened = CHUNKS * len(masks)  # buckets a query
         self._chunked = opened * (1 + len(hashes) / VALUES) < len(hashes)
         self._masks, self._orders = masks, []
-        for values in _chunks(self._listed) if self._chunked else ():
+        for values in chunk_values(self._listed) if self._chunked else ():
             starts = np.zeros(VALUES + 1, np.int64)
             np.cumsum(np.bincount(values, minlength=VALUES), out=starts[1:])
             self._orders.append((np.argsort(values, kind="stable").astype(np.int32), starts))
@@ -39,11 +39,11 @@ class HashIndex:
         """
         from curation.methods.hash_kernel import search_all, search_chunk  # imports numba
 
-        queries = _words(hashes)
+        queries = hash_words(hashes)
         best, distance = np.full(len(queries), -1), np.full(len(queries), self.limit + 1)
         if not self._chunked:
             search_all(queries, self._listed, best, distance)
-        for values, (ids, starts) in zip(_chunks(queries), self._orders):
+        for values, (ids, starts) in zip(chunk_values(queries), self._orders):
             order = np.argsort(values, kind="stable")
             table = (self._listed[ids], ids, starts)
             search_chunk(queries, order, values.astype(np.int64), table, self._masks, best, distance)
@@ -62,18 +62,19 @@ def near_hashes(hashes: np.ndarray, listed: np.ndarray, limit: int) -> tuple[np.
     return HashIndex(listed, limit).search(hashes)
 
 
-def _words(hashes: np.ndarray) -> np.ndarray:
+def hash_words(hashes: np.ndarray) -> np.ndarray:
+    """(n, 32) uint8 as (n, 4) uint64, little-endian."""
     if hashes.dtype != np.uint8 or hashes.ndim != 2 or hashes.shape[1] != WIDTH:
         raise ValueError(f"hashes of shape {hashes.shape} {hashes.dtype}; wanted (n, {WIDTH}) uint8")
     return np.ascontiguousarray(hashes).view("<u8")
 
 
-def _chunks(words: np.ndarray) -> np.ndarray:
+def chunk_values(words: np.ndarray) -> np.ndarray:
     """The sixteen 16-bit chunks of hashes, (16, n)."""
     return np.ascontiguousarray(words.view("<u2").reshape(-1, CHUNKS).T)
 
 
-def _masks(errors: int) -> np.ndarray:
+def near_masks(errors: int) -> np.ndarray:
     """All 16-bit values with at most so many ones, fewest first."""
     wrong = [places for count in range(errors + 1) for places in combinations(range(CHUNK_BITS), count)]
     return np.array([sum(1 << place for place in places) for places in wrong], np.int64)

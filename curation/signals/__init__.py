@@ -16,7 +16,7 @@ from curation.signals.evaluation import evaluation_ngrams, nearest_evaluation
 from curation.signals.faces import face_area_share, face_boxes, face_count
 from curation.signals.features import caption_features, image_features
 from curation.signals.flipped_clip_score import flipped_clip_score
-from curation.signals.image_digest import image_bytes, image_sha256
+from curation.signals.image_digest import image_bytes, image_pixels_sha256, image_sha256
 from curation.signals.image_format import image_format
 from curation.signals.image_phash import image_pdq, image_phash
 from curation.signals.image_quality import (
@@ -65,6 +65,7 @@ SIGNALS = {
         image_bytes,
         image_format,
         image_sha256,
+        image_pixels_sha256,
         image_phash,
         image_pdq,
         image_blur,

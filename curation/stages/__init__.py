@@ -6,7 +6,9 @@ from curation.stages.band_scores import band_scores
 from curation.stages.clean_captions import clean_captions
 from curation.stages.cluster_pairs import cluster_pairs
 from curation.stages.decontaminate import decontaminate
+from curation.stages.dedup_captions import dedup_captions
 from curation.stages.dedup_embeddings import dedup_embeddings
+from curation.stages.dedup_images import dedup_images
 from curation.stages.dedup_pairs import dedup_pairs
 from curation.stages.download_images import download_images
 from curation.stages.drop_listed import drop_listed
@@ -35,6 +37,8 @@ STAGES = {
         balance_entries,
         balance_worldwide,
         prune_frequent_words,
+        dedup_captions,
+        dedup_images,
         dedup_embeddings,
         normalise_scores,
         band_scores,

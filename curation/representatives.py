@@ -1,0 +1,138 @@
+"""Which of some duplicates is preferred, what an earlier release has, and what the pairs are told."""
+
+from typing import Annotated, Any
+
+import pyarrow as pa
+from pydantic import AfterValidator
+
+from curation.duplicates import EARLIER
+from curation.errors import BrokenTableError, RecipeError
+from curation.files import absolute
+from curation.schema import CAPTIONS, Column
+from curation.shards.mark import MARK, read_mark
+from curation.stage import verdict
+
+PIXELS = "pixels"
+MERGED = 1000  # assumption: captions of a group beyond so many, in text order, are left out; one row has to hold them
+GROUPS = (
+    Column("image_id", pa.string(), "the duplicate that was dropped"),
+    Column("group", pa.string(), "the image that its group is named by: its representative"),
+    Column("representative", pa.string(), "the image that stays for it"),
+    Column("similarity", pa.float64(), "to the representative, or to the nearest better one (mode); 1 equal", True),
+    Column("earlier", pa.bool_(), "whether the representative is in the earlier release"),
+)
+MERGED_CAPTIONS = (Column("captions", CAPTIONS, "its own, then those of the duplicates it stands for", True),)
+CAPTION_DDL = "array<struct<text:string,kind:string,model:string,language:string,negative:boolean>>"
+
+
+def _release_file(path: str) -> str:
+    file = path if path.endswith(MARK) else f"{path.rstrip('/')}/{MARK}"
+    try:
+        read_mark(_folder(file))
+    except BrokenTableError as error:
+        raise ValueError(str(error)) from error
+    return file
+
+
+# A release, by its folder or its release.json; kept as the latter, whose content then is part of the stage's key.
+EarlierRelease = Annotated[str, AfterValidator(_release_file)]
+
+
+def _folder(file: str) -> str:
+    return absolute(file.removesuffix(MARK).rstrip("/"))
+
+
+def preferred_columns(prefer: list[str]) -> list[str]:
+    """The columns read for a preference: `pixels`, or names of columns of numbers."""
+    names = [["image_width_px", "image_height_px"] if name == PIXELS else [name] for name in prefer]
+    return [name for each in names for name in each]
+
+
+def ranked(pairs: Any, key: str, prefer: list[str], unit: str = "image_id") -> Any:
+    """(item, `key`, rank) of each `unit`: the smaller rank, an array of doubles, is preferred.
+
+    By each of `prefer` in turn, the highest of the unit's pairs, null and NaN last; ties are by the unit.
+    """
+    from pyspark.sql import functions as F
+
+    lowest = F.lit(float("-inf"))
+    pixels = F.col("image_width_px").cast("double") * F.col("image_height_px") if PIXELS in prefer else None
+    values = [pixels if name == PIXELS else F.col(name).cast("double") for name in prefer]
+    best = [-F.max(F.coalesce(F.nanvl(value, lowest), lowest)) for value in values]
+    rank = F.array(F.lit(1.0), *best).alias("rank")
+    return pairs.groupBy(F.col(unit).alias("item")).agg(F.min(key).alias(key), rank)
+
+
+def with_earlier(items: Any, key: str, against: list[str], named: str) -> Any:
+    """The items and, before them all, those of earlier releases, whose manifests hold column `named` as `key`."""
+    from pyspark.sql import functions as F
+
+    from curation.shards.manifest import Release
+    from curation.tables import read_spark
+
+    for file in against:
+        release = Release.open(_folder(file))
+        samples = read_spark(items.sparkSession, _folder(file), release.mark["samples"])
+        if named not in samples.columns:
+            raise RecipeError(
+                f"{file}: its manifest has no column {named}; wanted a release made with write_shards.signals = "
+                f'["{named}", ...]'
+            )
+        item = F.concat(F.lit(EARLIER), "image_id").alias("item")
+        old = samples.where(F.col(named).isNotNull()).groupBy(item).agg(F.min(named).alias(key))
+        items = items.unionByName(old.withColumn("rank", F.array(F.lit(0.0))))
+    return items
+
+
+def told(pairs: Any, column: str, faults: Any, duplicates: Any, keep_captions: bool) -> tuple[Any, Any]:
+    """The verdict on the pairs, and the rows of GROUPS: all pairs of a picture share its fate.
+
+    `column`: what the pictures were compared by, whose null drops a pair; `faults` (item, fault): what is wrong with
+    it; `duplicates` (item, representative, similarity).
+    """
+    from pyspark.sql import functions as F
+
+    none = F.lit(None).cast("string")
+    earlier = F.col("representative").startswith(EARLIER)
+    name = F.regexp_replace("representative", f"^{EARLIER}", "")
+    new = duplicates.where(~F.col("item").startswith(EARLIER)).withColumnRenamed("item", "image_id")
+    shown = new.select("image_id", name.alias("representative"), "similarity", earlier.alias("earlier"))
+    gone = shown.select("image_id", "representative", "earlier", none.alias("fault")).unionByName(
+        faults.select(F.col("item").alias("image_id"), "fault"), allowMissingColumns=True
+    )
+    marked = pairs.join(gone, "image_id", "left")
+    reason = F.when(F.col(column).isNull(), F.lit(f"{column} is null"))
+    reason = reason.when(F.col("fault").isNotNull(), F.concat(F.lit(f"{column} "), "fault"))
+    reason = reason.when(F.col("earlier"), F.lit("duplicate_of_earlier"))
+    reason = reason.when(F.col("representative").isNotNull(), F.lit("duplicate_image"))
+    result = verdict(marked, reason, F.coalesce("representative", f"{column}__error"))
+    result = _with_captions(result, pairs, shown.where("not earlier")) if keep_captions else result
+    return result, shown.withColumn("group", F.col("representative"))
+
+
+def _with_captions(result: Any, pairs: Any, shown: Any) -> Any:
+    """`captions` of each pair with those of the pictures that its picture stands for, each text once."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    own = F.struct(
+        F.col("caption").alias("text"),
+        F.col("caption_kind").alias("kind"),
+        *(F.lit(None).cast(kind).alias(name) for name, kind in (("model", "string"), ("language", "string"))),
+        F.lit(None).cast("boolean").alias("negative"),
+    )
+    nothing = F.array().cast(CAPTION_DDL)
+    listed = F.concat(F.array(own), F.coalesce("captions", nothing)).cast(CAPTION_DDL)
+    said = pairs.join(shown.select("image_id", "representative"), "image_id")
+    said = said.select("representative", F.explode(listed).alias("each"))
+    said = said.groupBy("representative", "each.text").agg(F.min("each").alias("each"))
+    number = F.row_number().over(Window.partitionBy("representative").orderBy("text"))
+    said = said.withColumn("_number", number).where(F.col("_number") <= MERGED)
+    merged = said.groupBy(F.col("representative").alias("image_id")).agg(
+        F.sort_array(F.collect_list("each")).alias("_merged")
+    )
+    known = F.concat(F.array("caption"), F.coalesce(F.col("captions.text"), F.array().cast("array<string>")))
+    further = F.filter("_merged", lambda each: ~F.array_contains(known, each["text"]))
+    both = F.concat(F.coalesce("captions", nothing), further)
+    kept = F.when(F.col("keep") & F.col("_merged").isNotNull(), both).otherwise(F.col("captions"))
+    return result.join(merged, "image_id", "left").withColumn("captions", kept)
