@@ -15,7 +15,7 @@ def parrot_share(
 
     `texts` are the words or lines read in each picture. Words are compared in lower case, as sets; one counts as shown
     if a word of the picture is at most `distance` insertions, deletions and substitutions away (the paper's fuzzy
-    variant; its bound is not stated), or, of fewer than `letters` letters, if it is the same (ours: within one edit "a" is
+    variant; its bound is not stated), or, of fewer than `letters` letters, if it is the same (ours: one edit makes "a"
     any letter). NaN for a caption without words, and for nulls; 0 for a picture without text.
     CoTR of arXiv:2312.14232, section 3.
 
