@@ -71,20 +71,20 @@ def rendered(seed: int, width: int = WIDTH, heights: Sequence[int] = HEIGHTS) ->
 
 def _line(draw: np.random.Generator, image: Image.Image, top: int, height: int) -> tuple[list[str], int]:
     """Draw a line where there is room; its words and where it ends."""
-    pen, font = ImageDraw.Draw(image), _font(str(draw.choice(FONTS)), height)
+    pen, letters = ImageDraw.Draw(image), font(str(draw.choice(FONTS)), height)
     words, style = [str(word) for word in draw.choice(_words(), draw.integers(1, 4))], draw.random()
     words = [w.upper() if style < UPPER else w.capitalize() if style < UPPER + CAPITALISED else w for w in words]
-    while words and pen.textlength(" ".join(words), font) > image.width - 3 * MARGIN:
+    while words and pen.textlength(" ".join(words), letters) > image.width - 3 * MARGIN:
         words.pop()
     text = " ".join(words)
-    left = int(draw.integers(MARGIN, max(MARGIN + 1, image.width - int(pen.textlength(text, font)) - MARGIN)))
-    box = pen.textbbox((left, top), text, font)
+    left = int(draw.integers(MARGIN, max(MARGIN + 1, image.width - int(pen.textlength(text, letters)) - MARGIN)))
+    box = pen.textbbox((left, top), text, letters)
     if not words or box[3] > image.height - MARGIN:
         return [], top
     below = np.asarray(image.crop(box)).reshape(-1, 3).mean(axis=0) @ LUMA
     colours = draw.integers(0, 256, (64, 3))
     gaps = np.minimum(np.abs(colours @ LUMA - below), CONTRAST)
-    pen.text((left, top), text, tuple(int(v) for v in colours[gaps.argmax()]), font)
+    pen.text((left, top), text, tuple(int(v) for v in colours[gaps.argmax()]), letters)
     return words, int(box[3])
 
 
@@ -102,7 +102,8 @@ def _ground(draw: np.random.Generator, width: int, height: int) -> np.ndarray:
 
 
 @functools.cache
-def _font(name: str, height: int) -> ImageFont.FreeTypeFont:
+def font(name: str, height: int) -> ImageFont.FreeTypeFont:
+    """One of FONTS at a height in pixels."""
     if not name:
         return ImageFont.load_default(height)
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts/ttf", f"{name}.ttf")), height)

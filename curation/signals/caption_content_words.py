@@ -9,13 +9,15 @@ from curation.signal import signal
 # Lower case. What stands for a picture without saying what is in it, and what pages print around one; ours, from the
 # most frequent alt texts of web archives. Some say something elsewhere: only captions of nothing else are found so.
 FURNITURE = (
-    "ad|advertisement|alt|avatar|back|background|banner|blank|bullet|button|caption|click|close|copyright|cover|default|"
-    "description|download|empty|enlarge|enlarged|expand|featured|fig|figure|file|full|fullsize|gallery|graphic|header|"
-    "here|hero|home|icon|illustration|image|images|img|item|larger|link|loading|logo|main|menu|missing|more|"
+    "ad|add|advertisement|alt|am|amet|attachment|avatar|back|background|banner|blank|bullet|button|caption|carousel|"
+    "click|close|coming|contain|contains|copyright|cover|default|description|design|dolor|download|empty|enlarge|"
+    "enlarged|enter|expand|featured|fig|figure|file|filename|found|full|fullsize|gallery|graphic|header|here|hero|"
+    "home|icon|illustration|image|images|img|insert|ipsum|item|larger|link|loading|logo|lorem|main|menu|missing|more|"
     "n/a|na|nan|new|next|nil|no|none|null|open|original|page|photo|photograph|photos|pic|pics|pict|picture|pictures|"
-    "placeholder|post|prev|preview|previous|product|read|reserved|rights|screen|screenshot|search|see|share|shot|show|"
-    "site|size|slide|slider|slideshow|spacer|sponsored|story|tbd|text|thumb|thumbnail|title|undefined|unknown|unnamed|"
-    "untitled|version|view|website|zoom"
+    "placeholder|pm|post|prev|preview|previous|product|profile|read|reserved|rights|screen|screenshot|search|see|"
+    "share|shot|show|sit|site|size|slide|slider|slideshow|soon|spacer|sponsored|stock|story|tab|tap|tbd|text|thumb|"
+    "thumbnail|title|unavailable|undefined|unknown|unnamed|untitled|upload|uploaded|user|version|view|website|"
+    "whatsapp|zoom"
 )
 LITTLE = "a|all|an|and|at|available|by|for|from|in|is|it|not|of|on|or|our|the|this|to|with|your"  # words of no content
 TYPES = "avif|bmp|gif|heic|html?|jpe?g|pdf|php|png|psd|svg|tiff?|webp"
@@ -26,7 +28,7 @@ EMPTY = (
 )
 
 
-@signal(pa.int32(), stored=False)
+@signal(pa.int32(), version=2, stored=False)
 def caption_content_words(caption: pa.Array) -> pa.Array:
     """Words of each caption that say something, int32, at least 0; null stays null.
 

@@ -38,9 +38,11 @@ def test_chars_and_words_are_pythons(captions):
 
 PLACEHOLDERS = """image|Photo|untitled|IMG_2031|DSC00123.jpg|click to enlarge|Click here to view the full size image.
 no image available|http://pictures.example/1.html|www.pictures.example|logo.png|figure 3|Fig. 12:|thumbnail|[image]
-(photo)|1280x1024|screenshot 2021-04-03 at 12.30.11|...|12345|slide 1 of 7|my_red_dog.jpeg|view larger image|&"""
+(photo)|1280x1024|screenshot 2021-04-03 at 12.30.11|...|12345|slide 1 of 7|my_red_dog.jpeg|view larger image|&
+Image not found|Add a caption|profile picture|Image coming soon|Stock photo|Lorem ipsum dolor sit amet|user avatar"""
 SAYING = """a dog|the photo shows Anna|Figure 3: the mitral valve|logo of the Linux foundation|search party
-home made bread|Bild eines Hundes|\u4e00\u53ea\u7ea2\u8272\u7684\u72d7|no parking|jpeg compression|3 cats"""
+home made bread|Bild eines Hundes|\u4e00\u53ea\u7ea2\u8272\u7684\u72d7|no parking|jpeg compression|3 cats
+lost and found office|a man with his profile turned|user of a lathe|stock car"""
 
 
 def test_placeholders_have_no_content_and_captions_have():
