@@ -9,24 +9,29 @@ WORD = re.compile(r"[^\W_]+")  # ours: runs of letters and digits; the paper doe
 
 
 def parrot_share(
-    captions: Sequence[str | None], texts: Sequence[Sequence[str] | None], distance: int = 0
+    captions: Sequence[str | None], texts: Sequence[Sequence[str] | None], distance: int = 0, letters: int = 0
 ) -> np.ndarray:
     """Share of each caption's different words that the picture shows, float64, shape (n,), in [0, 1].
 
     `texts` are the words or lines read in each picture. Words are compared in lower case, as sets; one counts as shown
     if a word of the picture is at most `distance` insertions, deletions and substitutions away (the paper's fuzzy
-    variant; its bound is not stated). NaN for a caption without words, and for nulls; 0 for a picture without text.
+    variant; its bound is not stated), or, of fewer than `letters` letters, if it is the same (ours: one edit makes "a"
+    any letter). NaN for a caption without words, and for nulls; 0 for a picture without text.
     CoTR of arXiv:2312.14232, section 3.
 
     >>> parrot_share(["Keep Calm and Carry On poster", "cat"], [["KEEP CALM", "AND", "CARRY ON"], []]).round(3).tolist()
     [0.833, 0.0]
+    >>> [parrot_share(["a pineapple"], [["R", "PINEAPLE"]], 1, letters).tolist() for letters in (0, 4)]
+    [[1.0], [0.5]]
     """
     found = np.full(len(captions), np.nan)
     for number, (caption, text) in enumerate(zip(captions, texts, strict=True)):
         words = _words([caption]) if caption is not None else set()
         if words and text is not None:
             shown = _words(text)
-            found[number] = sum(_is_shown(word, shown, distance) for word in words) / len(words)
+            found[number] = sum(
+                _is_shown(word, shown, distance if len(word) >= letters else 0) for word in words
+            ) / len(words)
     return found
 
 
