@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from curation.errors import MissingModelError, unknown
+from curation.images import threaded
 from curation.models.named import file_digest
 
 KNOWN = ("rapidocr", "tesseract", "tesseract:LANGUAGE+LANGUAGE")
@@ -45,14 +46,29 @@ class Reading(NamedTuple):
     score: float
 
 
-class Ocr(Protocol):
-    """A reader of uint8 RGB pictures (height, width, 3)."""
+class Reader(Protocol):
+    """What reads one uint8 RGB picture (height, width, 3), on one thread."""
+
+    def find(self, picture: np.ndarray, side: int) -> list[Region]:
+        """Its regions in reading order, looked at with a longer side of at most `side` pixels."""
+
+    def read(self, picture: np.ndarray, corners: np.ndarray) -> Reading:
+        """What one region of it, given by its corners, says."""
+
+
+class Ocr(NamedTuple):
+    """A reader at work on several pictures, as many at a time as the task has cores."""
+
+    reader: Reader
 
     def detect(self, pictures: Sequence[np.ndarray], side: int) -> list[list[Region]]:
-        """The regions of each picture in reading order, looked at with a longer side of at most `side` pixels."""
+        """The regions of each picture."""
+        return threaded(lambda picture: self.reader.find(picture, side), pictures)
 
     def read(self, pictures: Sequence[np.ndarray], regions: Sequence[Sequence[np.ndarray]]) -> list[list[Reading]]:
-        """What each region of each picture, given by its corners, says."""
+        """What each region of each picture says."""
+        pairs = list(zip(pictures, regions, strict=True))
+        return threaded(lambda pair: [self.reader.read(pair[0], corners) for corners in pair[1]], pairs)
 
 
 @lru_cache(maxsize=2)
@@ -62,10 +78,10 @@ def load(name: str) -> Ocr:
     if name == "rapidocr":
         from curation.models.rapid_ocr import RapidOcr
 
-        return RapidOcr(models[DETECTOR], models[RECOGNISER])
+        return Ocr(RapidOcr(models[DETECTOR], models[RECOGNISER]))
     from curation.models.tesseract import Tesseract
 
-    return Tesseract(languages(name))
+    return Ocr(Tesseract(languages(name)))
 
 
 def digest(name: str) -> str:

@@ -7,7 +7,6 @@ no faster (measured from 192 to 384 px and from 48 to 640 px), and so no row dep
 """
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from curation.images import threaded
 from curation.models.ocr import Reading, Region
 
 MULTIPLE = 32  # sides of the detector's input, as in PP-OCR's own preprocessing
@@ -43,16 +41,8 @@ class RapidOcr:
         listed = self.recogniser.get_modelmeta().custom_metadata_map["character"].splitlines()
         self.characters = np.array(["", *listed, " "], object)  # 0 is CTC's blank
 
-    def detect(self, pictures: Sequence[np.ndarray], side: int) -> list[list[Region]]:
-        """As curation.models.ocr.Ocr: the 200 surest regions, large square ones only if readable. Never enlarges."""
-        return threaded(lambda picture: self._detect(picture, side), pictures)
-
-    def read(self, pictures: Sequence[np.ndarray], regions: Sequence[Sequence[np.ndarray]]) -> list[list[Reading]]:
-        """As curation.models.ocr.Ocr; a line on its side is read both ways, and the surer reading counts."""
-        pairs = list(zip(pictures, regions, strict=True))
-        return threaded(lambda pair: [self._read(pair[0], corners) for corners in pair[1]], pairs)
-
-    def _detect(self, picture: np.ndarray, side: int) -> list[Region]:
+    def find(self, picture: np.ndarray, side: int) -> list[Region]:
+        """The 200 surest regions, large square ones only if readable. Never enlarges."""
         height, width = picture.shape[:2]
         rows, columns = seen_size(height, width, side)
         seen = _resized(picture, rows, columns)
@@ -62,10 +52,11 @@ class RapidOcr:
         return [Region(corners * scale, score) for corners, score in regions]
 
     def _is_readable(self, seen: np.ndarray, region: Region) -> bool:
-        reading = self._read(seen, region.corners, squeeze=1.0)  # a squeezed circle passes for an O
+        reading = self.read(seen, region.corners, squeeze=1.0)  # a squeezed circle passes for an O
         return reading.score >= READABLE and any(letter.isalnum() for letter in reading.text)  # it knows a square, too
 
-    def _read(self, picture: np.ndarray, corners: np.ndarray, squeeze: float = SQUEEZE) -> Reading:
+    def read(self, picture: np.ndarray, corners: np.ndarray, squeeze: float = SQUEEZE) -> Reading:
+        """A line on its side is read both ways, and the surer reading counts."""
         width, height = (float(np.linalg.norm(corners[i] - corners[0])) for i in (1, 3))
         if height < TALL * width:
             return self._read_line(picture, corners, squeeze)

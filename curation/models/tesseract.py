@@ -16,7 +16,6 @@ import numpy as np
 from PIL import Image
 
 from curation.errors import MissingModelError, TaskError
-from curation.images import threaded
 from curation.models.ocr import Reading, Region
 
 SPARSE, LINE = "11", "7"  # tesseract's page segmentation modes: text anywhere in no order; the picture is one line
@@ -31,22 +30,15 @@ class Tesseract:
     def __init__(self, languages: Sequence[str]) -> None:
         self.languages = "+".join(languages)
 
-    def detect(self, pictures: Sequence[np.ndarray], side: int) -> list[list[Region]]:
-        """As curation.models.ocr.Ocr: lines, upright ones; a line is as sure as its words on average."""
-        return threaded(lambda picture: self._detect(picture, side), pictures)
-
-    def read(self, pictures: Sequence[np.ndarray], regions: Sequence[Sequence[np.ndarray]]) -> list[list[Reading]]:
-        """As curation.models.ocr.Ocr; a rotated region is read as the upright one around it."""
-        pairs = list(zip(pictures, regions, strict=True))
-        return threaded(lambda pair: [self._read(pair[0], corners) for corners in pair[1]], pairs)
-
-    def _detect(self, picture: np.ndarray, side: int) -> list[Region]:
+    def find(self, picture: np.ndarray, side: int) -> list[Region]:
+        """Lines, upright ones; a line is as sure as its words on average."""
         image = Image.fromarray(picture)
         image.thumbnail((side, side), Image.Resampling.BOX)
         scale = np.array([picture.shape[1] / image.width, picture.shape[0] / image.height], np.float32)
         return [Region(_corners(line) * scale, _score(line)) for line in self._lines(image, SPARSE)]
 
-    def _read(self, picture: np.ndarray, corners: np.ndarray) -> Reading:
+    def read(self, picture: np.ndarray, corners: np.ndarray) -> Reading:
+        """A rotated region is read as the upright one around it."""
         left, top = np.floor(np.maximum(corners.min(axis=0) - MARGIN, 0)).astype(int)
         right, bottom = np.ceil(corners.max(axis=0) + MARGIN).astype(int)
         part = picture[top:bottom, left:right]

@@ -10,18 +10,21 @@ from curation.errors import SchemaError
 from curation.methods.scores import PREFIX, clip_score_report
 from curation.schema import VECTOR
 from curation.signal import ClipModel, signal
+from curation.signals.embedding import Precision
 from curation.vectors import as_matrix, from_matrix
 
 
 @signal(VECTOR)
-def prefixed_caption_embedding(caption: pa.Array, *, clip: ClipModel = "sample-clip") -> pa.Array:
+def prefixed_caption_embedding(
+    caption: pa.Array, *, clip: ClipModel = "sample-clip", precision: Precision = "fp32"
+) -> pa.Array:
     """CLIP vector of "A photo depicts " and the caption, FixedSizeList<float16>[d], unit length; null where it is.
 
     The text of CLIPScore (arXiv:2104.08718, section 3). Otherwise as caption_embedding.
     """
-    from curation.models.clip import load
+    from curation.models.clip import here
 
-    return from_matrix(load(clip).embed_texts(pc.binary_join_element_wise(PREFIX, caption, "").to_pylist()))
+    return from_matrix(here(clip, precision).embed_texts(pc.binary_join_element_wise(PREFIX, caption, "").to_pylist()))
 
 
 @signal(pa.float32())
@@ -49,14 +52,15 @@ def refclip_s(
     *,
     clip: ClipModel = "sample-clip",
     rule: Literal["paper", "code"] = "paper",
+    precision: Precision = "fp32",
 ) -> pa.Array:
     """RefCLIPScore, float32, shape (n,): harmonic mean of clip_s and the best cosine of caption and a reference.
 
     References are the pair's further `captions` with a text that are not marked negative; null where there is none, or
     no clip_s. Only clip_s is scaled by 2.5. `rule` "paper" takes a negative cosine for 0 (0 to 1.43), "code" does not,
-    as jmhessel/clipscore 1036465. `clip` must be the model of the embeddings. arXiv:2104.08718, section 3.
+    as jmhessel/clipscore 1036465. `clip` and `precision` must be those of the embeddings. arXiv:2104.08718, section 3.
     """
-    from curation.models.clip import load
+    from curation.models.clip import here
 
     images, candidates, valid = _matched(image_embedding, prefixed_caption_embedding)
     captions = pc.if_else(pa.array(valid), captions, None)
@@ -67,7 +71,7 @@ def refclip_s(
     rows, texts = rows.filter(usable), texts.filter(usable)
     found = np.full(len(valid), np.nan, np.float32)
     if len(texts):
-        vectors = load(clip).embed_texts(pc.binary_join_element_wise(PREFIX, texts, "").to_pylist())
+        vectors = here(clip, precision).embed_texts(pc.binary_join_element_wise(PREFIX, texts, "").to_pylist())
         which, starts = np.unique(rows.to_numpy(), return_index=True)
         references = np.split(vectors, starts[1:])
         found[which] = clip_score_report(images[which], candidates[which], references)[f"refclip_s_{rule}"]

@@ -6,11 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.methods.text_masking import masked_share
+from curation.boxes import BOXES, SIDES, area_share
 from curation.signal import FaceModel, signal
-
-SIDES = ("r0", "c0", "r1", "c1")
-BOXES = pa.list_(pa.struct([(side, pa.int32()) for side in SIDES]))
 
 
 @signal(BOXES)
@@ -64,10 +61,4 @@ def face_area_share(face_boxes: pa.Array, image_width_px: pa.Array, image_height
     >>> face_area_share(boxes, pa.array([10], pa.int32()), pa.array([4], pa.int32())).to_pylist()
     [0.25]
     """
-    rows = zip(face_boxes.to_pylist(), image_width_px.to_pylist(), image_height_px.to_pylist())
-    shares = [None if None in row else _share(*row) for row in rows]
-    return pa.array(shares, pa.float32())
-
-
-def _share(boxes: list[dict[str, int]], width: int, height: int) -> float:
-    return masked_share((height, width), [tuple(box[side] for side in SIDES) for box in boxes])
+    return area_share(face_boxes, image_width_px, image_height_px)

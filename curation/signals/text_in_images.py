@@ -5,12 +5,11 @@ import math
 import numpy as np
 import pyarrow as pa
 
-from curation.methods.text_masking import masked_share
+from curation.boxes import BOXES, area_share
 from curation.signal import OcrModel, signal
 
 REGIONS = pa.list_(pa.struct([("corners", pa.list_(pa.float32())), ("score", pa.float32())]))
 READINGS = pa.list_(pa.struct([("text", pa.string()), ("score", pa.float32())]))
-BOXES = pa.list_(pa.struct([(side, pa.int32()) for side in ("r0", "c0", "r1", "c1")]))
 
 
 @signal(REGIONS)
@@ -114,17 +113,7 @@ def image_text_area_share(text_boxes: pa.Array, image_width_px: pa.Array, image_
     >>> [round(share, 2) for share in image_text_area_share(pa.array(boxes), *2 * [pa.array([10, 10])]).to_pylist()]
     [0.6, 0.0]
     """
-    found: list[float | None] = [None] * len(text_boxes)
-    sizes = zip(image_height_px.to_pylist(), image_width_px.to_pylist())
-    for i, (boxes, (height, width)) in enumerate(zip(text_boxes.to_pylist(), sizes)):
-        if boxes is not None and height is not None:
-            found[i] = masked_share((height, width), box_tuples(boxes)) if boxes else 0.0
-    return pa.array(found, pa.float32())
-
-
-def box_tuples(boxes: list[dict]) -> list[tuple[int, int, int, int]]:
-    """(r0, c0, r1, c1) of each box of `text_boxes`."""
-    return [(box["r0"], box["c0"], box["r1"], box["c1"]) for box in boxes]
+    return area_share(text_boxes, image_width_px, image_height_px)
 
 
 def _present(pictures: list[np.ndarray | None]) -> list[int]:

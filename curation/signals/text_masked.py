@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.boxes import box_tuples
 from curation.methods.text_masking import PAD, RING, mask_boxes
 from curation.schema import VECTOR
 from curation.signal import PICTURES, ClipModel, signal
 from curation.signals.clip_score import clip_score
 from curation.signals.embedding import Decode, Precision
-from curation.signals.text_in_images import box_tuples
 from curation.vectors import from_binary, from_matrix, to_binary
 
 
