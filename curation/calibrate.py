@@ -14,6 +14,7 @@ from curation.graph import Graph, Node
 from curation.methods.leakage import leak_threshold
 from curation.methods.uniforms import keyed_uniforms
 from curation.models.evaluation import SCHEMA, write_evaluation
+from curation.schema import IMAGE
 from curation.vectors import as_matrix, exact_cosine, to_binary
 
 MOST_FILES = 10_000_000  # of a folder: more is no evaluation set
@@ -66,8 +67,7 @@ def _items(source: str) -> pa.Table:
     rows = _pool_rows(folder) if _is_pool(folder) else list(_folder_rows(folder))
     if not rows:
         raise RecipeError(f"calibrate: {path} has no pictures; wanted a folder of pictures or a pool")
-    image = pa.struct([("uri", pa.string()), ("offset", pa.int64()), ("length", pa.int64())])
-    schema = pa.schema([("item", pa.string()), ("caption", pa.string()), ("image", image)])
+    schema = pa.schema([("item", pa.string()), ("caption", pa.string()), ("image", IMAGE)])
     table = pa.Table.from_pylist(rows, schema)
     return table.append_column("set", pa.repeat(pa.scalar(name), len(table)))
 

@@ -1,8 +1,10 @@
-"""Spherical k-means over a frame of vectors, with faiss on a keyed sample: the same cells for the same rows."""
+"""k-means over vectors with faiss, on a keyed sample of a frame: the same cells for the same rows."""
 
 from typing import Any
 
 import numpy as np
+
+from curation.errors import RecipeError
 
 SAMPLE_PER_CELL = 64  # assumption: enough for k-means cells of similar size; faiss itself warns below 39
 LEAST_SAMPLE = 4096  # of few cells more costs nothing
@@ -29,24 +31,57 @@ def trained_cells(
     return spherical_kmeans(matrix, min(cells, len(rows)), seed)
 
 
-def spherical_kmeans(
-    vectors: np.ndarray, cells: int, seed: int, iterations: int = ITERATIONS, per_cell: int | None = None
-) -> np.ndarray:
-    """Unit centroids, float32 (cells, d), of the directions of `vectors` (n, d), n >= cells; depends on their order.
+def spherical_kmeans(vectors: np.ndarray, cells: int, seed: int, iterations: int = ITERATIONS) -> np.ndarray:
+    """Unit centroids, float32 (cells, d), of the directions of `vectors` (n, d), n >= cells; depends on their order."""
+    return unit_rows(kmeans(unit_rows(vectors), cells, seed, iterations, spherical=True))
 
-    `per_cell`: faiss trains on so many of them a cell at most, by default on all.
+
+def kmeans(
+    vectors: np.ndarray,
+    cells: int,
+    seed: int,
+    iterations: int = ITERATIONS,
+    spherical: bool = False,
+    per_cell: int | None = None,
+) -> np.ndarray:
+    """Centroids, float32 (cells, d), of `vectors` (n, d), n >= cells; depends on their order.
+
+    Trained on all of them, or on `per_cell` times `cells` that faiss draws. Spherical: for unit vectors.
     """
     import faiss
 
-    faiss.omp_set_num_threads(1)  # sums would differ with the number of cores, and with them the cells
-    unit = unit_rows(vectors)
-    most = per_cell or max(1, -(-len(unit) // cells))
-    kmeans = faiss.Kmeans(
-        unit.shape[1], cells, niter=iterations, seed=seed, spherical=True, verbose=False, max_points_per_centroid=most
+    faiss.omp_set_num_threads(1)  # sums would differ with the number of cores, and with them the centroids
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    if cells == len(vectors):
+        return vectors
+    most = per_cell or -(-len(vectors) // cells)
+    found = faiss.Kmeans(
+        vectors.shape[1],
+        cells,
+        niter=iterations,
+        seed=seed,
+        spherical=spherical,
+        verbose=False,
+        min_points_per_centroid=1,  # no warning for small samples
+        max_points_per_centroid=most,
     )
-    kmeans.cp.min_points_per_centroid = 1  # no warning for small samples
-    kmeans.train(unit)
-    return unit_rows(kmeans.centroids)
+    found.train(vectors)
+    return found.centroids
+
+
+def check_sizes(stage: str, files: dict[str, int], frame: Any, column: str) -> None:
+    """RecipeError unless the vectors of the files (path -> numbers a vector) and some of the frame's are of one size.
+
+    Those of the frame that are of another size are faults of their pairs.
+    """
+    from pyspark.sql import functions as F
+
+    lengths = frame.where(F.col(column).isNotNull()).select(F.length(column).alias("bytes")).distinct()
+    found = sorted(row.bytes // 2 for row in lengths.collect())
+    if len(set(files.values())) > 1 or (found and not set(files.values()) <= set(found)):
+        sizes = files | {column: ", ".join(map(str, found))}
+        told = "; ".join(f"{name} has vectors of {size} numbers" for name, size in sizes.items() if size != "")
+        raise RecipeError(f"{stage}: wanted vectors by one model; {told}")
 
 
 def nearest_cells(unit: np.ndarray, centroids: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

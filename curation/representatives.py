@@ -15,11 +15,12 @@ from curation.stage import verdict
 PIXELS = "pixels"
 MERGED = 1000  # assumption: captions of a group beyond so many, in text order, are left out; one row has to hold them
 GROUPS = (
-    Column("image_id", pa.string(), "the duplicate that was dropped"),
-    Column("group", pa.string(), "the image that its group is named by: its representative"),
-    Column("representative", pa.string(), "the image that stays for it"),
-    Column("similarity", pa.float64(), "to the representative, or to the nearest better one (mode); 1 equal", True),
-    Column("earlier", pa.bool_(), "whether the representative is in the earlier release"),
+    Column("uid", pa.string(), "a pair that was dropped as a duplicate"),
+    Column("image_id", pa.string(), "its image"),
+    Column("group", pa.string(), "the image that stays for it, by which its group is named"),
+    Column("representative", pa.string(), "the pair of smallest uid that has that image; null in an earlier one", True),
+    Column("similarity", pa.float64(), "to the image that stays, or to the nearest better one (mode); 1 equal", True),
+    Column("earlier", pa.bool_(), "whether the image that stays is in an earlier release"),
 )
 MERGED_CAPTIONS = (Column("captions", CAPTIONS, "its own, then those of the duplicates it stands for", True),)
 CAPTION_DDL = "array<struct<text:string,kind:string,model:string,language:string,negative:boolean>>"
@@ -93,21 +94,23 @@ def told(pairs: Any, column: str, faults: Any, duplicates: Any, keep_captions: b
     from pyspark.sql import functions as F
 
     none = F.lit(None).cast("string")
-    earlier = F.col("representative").startswith(EARLIER)
     name = F.regexp_replace("representative", f"^{EARLIER}", "")
     new = duplicates.where(~F.col("item").startswith(EARLIER)).withColumnRenamed("item", "image_id")
-    shown = new.select("image_id", name.alias("representative"), "similarity", earlier.alias("earlier"))
-    gone = shown.select("image_id", "representative", "earlier", none.alias("fault")).unionByName(
+    new = new.withColumns({"earlier": F.col("representative").startswith(EARLIER), "group": name})
+    gone = new.select("image_id", "group", "similarity", "earlier", none.alias("fault")).unionByName(
         faults.select(F.col("item").alias("image_id"), "fault"), allowMissingColumns=True
     )
     marked = pairs.join(gone, "image_id", "left")
     reason = F.when(F.col(column).isNull(), F.lit(f"{column} is null"))
     reason = reason.when(F.col("fault").isNotNull(), F.concat(F.lit(f"{column} "), "fault"))
     reason = reason.when(F.col("earlier"), F.lit("duplicate_of_earlier"))
-    reason = reason.when(F.col("representative").isNotNull(), F.lit("duplicate_image"))
-    result = verdict(marked, reason, F.coalesce("representative", f"{column}__error"))
-    result = _with_captions(result, pairs, shown.where("not earlier")) if keep_captions else result
-    return result, shown.withColumn("group", F.col("representative"))
+    reason = reason.when(F.col("group").isNotNull(), F.lit("duplicate_image"))
+    result = verdict(marked, reason, F.coalesce("group", f"{column}__error"))
+    result = _with_captions(result, pairs, new.where("not earlier")) if keep_captions else result
+    first = pairs.groupBy(F.col("image_id").alias("group")).agg(F.min("uid").alias("representative"))
+    grouped = marked.where("group is not null").select("uid", "image_id", "group", "similarity", "earlier")
+    stays = F.when(~F.col("earlier"), F.col("representative"))
+    return result, grouped.join(first, "group", "left").withColumn("representative", stays)
 
 
 def _with_captions(result: Any, pairs: Any, shown: Any) -> Any:
@@ -123,14 +126,12 @@ def _with_captions(result: Any, pairs: Any, shown: Any) -> Any:
     )
     nothing = F.array().cast(CAPTION_DDL)
     listed = F.concat(F.array(own), F.coalesce("captions", nothing)).cast(CAPTION_DDL)
-    said = pairs.join(shown.select("image_id", "representative"), "image_id")
-    said = said.select("representative", F.explode(listed).alias("each"))
-    said = said.groupBy("representative", "each.text").agg(F.min("each").alias("each"))
-    number = F.row_number().over(Window.partitionBy("representative").orderBy("text"))
+    said = pairs.join(shown.select("image_id", "group"), "image_id")
+    said = said.select("group", F.explode(listed).alias("each"))
+    said = said.groupBy("group", "each.text").agg(F.min("each").alias("each"))
+    number = F.row_number().over(Window.partitionBy("group").orderBy("text"))
     said = said.withColumn("_number", number).where(F.col("_number") <= MERGED)
-    merged = said.groupBy(F.col("representative").alias("image_id")).agg(
-        F.sort_array(F.collect_list("each")).alias("_merged")
-    )
+    merged = said.groupBy(F.col("group").alias("image_id")).agg(F.sort_array(F.collect_list("each")).alias("_merged"))
     known = F.concat(F.array("caption"), F.coalesce(F.col("captions.text"), F.array().cast("array<string>")))
     further = F.filter("_merged", lambda each: ~F.array_contains(known, each["text"]))
     both = F.concat(F.coalesce("captions", nothing), further)

@@ -6,12 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from curation.clusters import kmeans
 from curation.errors import RecipeError, StaleOutputError
 from curation.files import absolute, committing, local_path
 from curation.graph import Graph
 from curation.rows import Rows, SideTable
 
 ITERATIONS = 20  # DataComp (arXiv:2304.14108, appendix), as is the k-means of faiss itself
+PER_CENTROID = 256  # pictures trained on at most: the default of faiss
 ROWS = 1 << 14  # written at once
 
 Kind = Literal["image_embedding", "image_features"]
@@ -53,7 +55,8 @@ def vectors(
         _write(file, "<f2", (count, size), _chunks(pictures))
         return {"file": file, "vectors": count, "dimensions": size}
     matrix = np.frombuffer(b"".join(_chunks(pictures)), "<f2").reshape(count, size)
-    _write(file, "<f4", (centroids, size), [_centroids(matrix, centroids, seed).astype("<f4").tobytes()])
+    found = kmeans(matrix, centroids, seed, ITERATIONS, per_cell=PER_CENTROID)
+    _write(file, "<f4", (centroids, size), [found.astype("<f4").tobytes()])
     return {"file": file, "vectors": centroids, "dimensions": size, "trained_on": count}
 
 
@@ -92,13 +95,3 @@ def _write(file: str, kind: str, shape: tuple[int, int], chunks: Any) -> None:
         np.lib.format.write_array_header_1_0(opened, header)
         for chunk in chunks:
             opened.write(chunk)
-
-
-def _centroids(matrix: np.ndarray, count: int, seed: int) -> np.ndarray:
-    import faiss
-
-    faiss.omp_set_num_threads(1)  # sums would differ with the number of cores, and with them the centroids
-    matrix = matrix.astype(np.float32)
-    kmeans = faiss.Kmeans(matrix.shape[1], count, niter=ITERATIONS, seed=seed, verbose=False)
-    kmeans.train(matrix)
-    return kmeans.centroids

@@ -68,7 +68,7 @@ def run(spark, table: pa.Table, partitions: int) -> tuple[dict[str, str], set[st
         spark.createDataFrame(table).repartition(partitions), threshold=THRESHOLD
     )
     kept = {r.uid for r in result.where("keep").select("uid").collect()}
-    return {r.image_id: r.representative for r in sides["duplicates"].collect()}, kept
+    return {r.image_id: r.group for r in sides["duplicates"].collect()}, kept
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,9 @@
 import shutil
 
 import pytest
+from lxml import html
 
+from curation.report.report import report
 from curation.run import run
 from curation.shards.manifest import Release
 
@@ -56,6 +58,20 @@ def test_captions_of_a_group_are_in_the_manifest(first):
     reasons = release.subset(["drop_reason"])["drop_reason"].to_pylist()
     assert reasons.count("duplicate_image") >= 1  # number 3 of the drawings is number 2 in other bytes
     assert sum(bool(s["captions"]) for s in samples) >= 1
+
+
+def test_the_report_shows_each_group_beside_what_stays(first):
+    report(first)
+    page = html.parse(f"{first}/report.html")
+    [section] = page.xpath('//section[@id="duplicates"]')
+    groups = section.xpath('.//div[@class="two groups"]/div')
+    assert 1 <= len(groups) <= 6
+    kept = set(Release.open(first).samples(["uid"])["uid"].to_pylist())
+    for group in groups:
+        uids = [each.text for each in group.xpath(".//code")]
+        assert len(group.xpath(".//img")) == len(uids) >= 2
+        staying = [uid for uid in kept if uid.startswith(uids[0])]
+        assert len(staying) == 1 and not any(uid.startswith(gone) for uid in kept for gone in uids[1:])
 
 
 def test_a_second_release_repeats_nothing_of_the_first(spark, first, own_pool, model, tmp_path):

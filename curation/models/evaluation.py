@@ -12,15 +12,24 @@ from curation.errors import RecipeError
 from curation.files import absolute, committing, local_path
 from curation.methods.leakage import caption_ngrams
 from curation.models.named import file_digest
+from curation.schema import IMAGE
 from curation.vectors import as_matrix
 
 KEY = b"curation.evaluation"
-SCHEMA = pa.schema([("set", pa.string()), ("item", pa.string()), ("caption", pa.string()), ("vector", pa.binary())])
+SCHEMA = pa.schema(
+    [
+        ("set", pa.string()),
+        ("item", pa.string()),
+        ("caption", pa.string()),
+        ("vector", pa.binary()),
+        ("image", IMAGE),
+    ]
+)
 WANTED = "wanted a file of curate calibrate"
 
 
 class Evaluation(NamedTuple):
-    """`items`: set, item, caption and vector of each; `vectors` float32 (n, d); `ngrams` of all captions.
+    """`items`: the columns of SCHEMA, a row each; `vectors` float32 (n, d); `ngrams` of all captions.
 
     `told`: threshold, precision, recall, and of the descriptor its signal, key and model.
     """
@@ -55,7 +64,7 @@ def load_evaluation(path: str) -> Evaluation:
 
 
 def write_evaluation(path: str, items: pa.Table, told: dict[str, Any]) -> None:
-    """Write items (set, item, caption, vector) and what goes with them, under `path` at once and whole."""
+    """Write items (the columns of SCHEMA) and what goes with them, under `path` at once and whole."""
     table = items.cast(SCHEMA).replace_schema_metadata({KEY: json.dumps(told, sort_keys=True).encode()})
     with committing(path) as file:
         pq.write_table(table, file, compression="zstd")

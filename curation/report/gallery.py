@@ -35,7 +35,7 @@ def thumbnail(encoded: bytes | BadItemError) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _card(row: dict[str, Any], encoded: bytes | BadItemError) -> dict[str, Any]:
+def picture_card(row: dict[str, Any], encoded: bytes | BadItemError) -> dict[str, Any]:
     card = {
         "uid": row["uid"],
         "caption": cut(plain(row["caption"] or "")),
@@ -56,12 +56,12 @@ def kept_cards(release: Release) -> list[dict[str, Any]]:
     found = first_rows(release.out, release.mark["subset"], ["uid"], CARDS, pc.field("keep"))
     pairs = Pairs.of(release, found["uid"].to_pylist() if found is not None else [])
     if not release.tars:
-        rows = _pool_cards(pairs)
+        rows = pool_cards(pairs)
         captions = pairs.column("caption").to_pylist()
         return [row | {"caption": cut(plain(caption or ""))} for row, caption in zip(rows, captions)]
     rows = _sample_rows(release, pairs)
     pointers = [_pointer(release, row) for row in rows]
-    cards = [_card(row, encoded) for row, encoded in zip(rows, read_pointers(pointers))]
+    cards = [picture_card(row, encoded) for row, encoded in zip(rows, read_pointers(pointers))]
     return [card | {"detail": _detail(row)} for card, row in zip(cards, rows)]
 
 
@@ -97,7 +97,7 @@ def dropped_groups(sample: Pairs) -> list[dict[str, Any]]:
         rows = _examples(sample, number, reason, max(1, min(PER_REASON, share)))
         pairs = Pairs.of(sample.release, [row["uid"] for row in rows])
         values = {row["uid"]: row["drop_value"] for row in rows}
-        cards = [card | {"detail": _value(values[card["uid"]])} for card in _pool_cards(pairs)]
+        cards = [card | {"detail": _value(values[card["uid"]])} for card in pool_cards(pairs)]
         groups.append({"step": stages[number]["name"], "reason": plain(reason), "count": count, "cards": cards})
     return groups
 
@@ -122,7 +122,7 @@ def _examples(sample: Pairs, number: int, reason: str, limit: int) -> list[dict[
     return [] if found is None else found.to_pylist()
 
 
-def _pool_cards(pairs: Pairs) -> list[dict[str, Any]]:
+def pool_cards(pairs: Pairs) -> list[dict[str, Any]]:
     """Cards of pairs as the pool has them, each picture through its pointer, one in memory at a time."""
     table = pairs.pool_rows(["caption", "url", "document", "source", "image"])
     if table is None:
@@ -130,7 +130,7 @@ def _pool_cards(pairs: Pairs) -> list[dict[str, Any]]:
     rows = [{"uid": uid} | row for uid, row in zip(pairs.uids.to_pylist(), table.to_pylist())]
     order = sorted(range(len(rows)), key=lambda i: _place(rows[i]["image"]))
     encoded = read_pointers([rows[i]["image"] for i in order])
-    cards = {i: _card(rows[i], item) for i, item in zip(order, encoded)}
+    cards = {i: picture_card(rows[i], item) for i, item in zip(order, encoded)}
     return [cards[i] for i in range(len(rows))]
 
 

@@ -18,7 +18,8 @@ REASONS = 20  # bars in the picture of drops; the table has all
 
 
 def report(out: str) -> dict[str, Any]:
-    """Write OUT/report.html: funnel, drops, distributions, words before and after, lengths, samples kept and dropped.
+    """Write OUT/report.html: funnel, drops, distributions, words before and after, lengths, samples kept and dropped,
+    groups of duplicates, leaked evaluation pictures.
 
     And beside it OUT/report/NAME.parquet and NAME.png, numbers before and after and their picture: word_frequencies,
     caption_lengths (no picture), entry_counts (with match_entries), language_shares (with balance_worldwide, or where
@@ -72,6 +73,7 @@ def _tabled(release: Release, sample: Pairs) -> dict[str, dict[str, Any] | None]
 
 def _content(release: Release, sample: Pairs) -> dict[str, Any]:
     from curation.report import charts
+    from curation.report.copies import duplicate_groups, leaks
     from curation.report.distributions import distributions
     from curation.report.gallery import dropped_groups, kept_cards
 
@@ -98,6 +100,8 @@ def _content(release: Release, sample: Pairs) -> dict[str, Any]:
         "phases": _phases(mark),
         "kept": kept_cards(release),
         "dropped": dropped_groups(sample),
+        "duplicates": duplicate_groups(release),
+        "leaks": leaks(release),
         "steps": _steps(mark),
         "signals": _signals(mark),
     }
@@ -144,9 +148,11 @@ def _steps(mark: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _settings(settings: dict[str, Any]) -> list[str]:
     """A line per setting; `out` is left out, so that equal releases in two folders have equal reports."""
-    keep = [f"{name}: {bound_text(bound)}" for name, bound in (settings.get("keep") or {}).items()]
-    rest = [f"{k} = {public(value_text(v))}" for k, v in settings.items() if k not in ("keep", "out")]
-    return keep + rest
+    bounds = settings.get("keep")
+    bounded = bounds is None or isinstance(bounds, dict)  # a stage may have a setting of that name that is none
+    keep = [f"{name}: {bound_text(bound)}" for name, bound in (bounds or {}).items()] if bounded else []
+    left_out = ("keep", "out") if bounded else ("out",)
+    return keep + [f"{k} = {public(value_text(v))}" for k, v in settings.items() if k not in left_out]
 
 
 def _signals(mark: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import AfterValidator, Field
 
+from curation.clusters import check_sizes, kmeans
 from curation.errors import RecipeError
 from curation.methods import Balanced, balanced_centres, nearest_centres
 from curation.models.centroids import load, vector_file
@@ -16,7 +17,7 @@ from curation.stage import cached, collected, stage
 from curation.vectors import as_matrix
 
 SAMPLE_PER_CLUSTER = 64  # assumption: as dedup_embeddings; balanced within 1 in 100 that is less than one vector
-ITERATIONS = 10  # of k-means before prices move: it gives the centres to start from
+START_ITERATIONS = 10  # of k-means before prices move: it gives the centres to start from
 BLOCK = 1024  # vectors assigned at once
 COLUMNS = (
     Column("cluster", pa.int32(), "number of the fine cluster, from 0; null without a vector", True),
@@ -91,14 +92,8 @@ def cluster_pairs(
 
 
 def _given(centroids: str, embedded: Any) -> Balanced:
-    from pyspark.sql import functions as F
-
     centres = np.asarray(load(centroids), np.float64)
-    sizes = [row.bytes for row in embedded.select(F.length("vector").alias("bytes")).distinct().collect()]
-    if sizes and 2 * centres.shape[1] not in sizes:
-        raise RecipeError(
-            f"cluster_pairs: {centroids} has vectors of {centres.shape[1]} numbers, the pairs have {max(sizes) // 2}"
-        )
+    check_sizes("cluster_pairs", {centroids: centres.shape[1]}, embedded, "vector")
     return Balanced(centres, np.zeros(len(centres)))
 
 
@@ -109,7 +104,11 @@ def _trained(embedded: Any, clusters: int, seed: int) -> Balanced:
     sample = embedded.orderBy(F.xxhash64(F.lit(seed), "uid"), "uid").limit(clusters * SAMPLE_PER_CLUSTER)
     matrix = _units(sample.select("vector").toArrow()["vector"].combine_chunks())[0]
     count = min(clusters, len(np.unique(matrix, axis=0)))
-    return balanced_centres(matrix, _start(matrix, count, seed)) if count else Balanced(matrix, np.zeros(0))
+    return (
+        balanced_centres(matrix, kmeans(matrix, count, seed, START_ITERATIONS))
+        if count
+        else Balanced(matrix, np.zeros(0))
+    )
 
 
 def _grouped(centres: np.ndarray, groups: int, seed: int) -> np.ndarray:
@@ -118,19 +117,8 @@ def _grouped(centres: np.ndarray, groups: int, seed: int) -> np.ndarray:
     if count < 2:
         return np.zeros(len(centres), np.int64)
     matrix = centres.astype(np.float32)
-    found = balanced_centres(matrix, _start(matrix, count, seed))
+    found = balanced_centres(matrix, kmeans(matrix, count, seed, START_ITERATIONS))
     return nearest_centres(matrix, found.centres, found.prices)
-
-
-def _start(matrix: np.ndarray, count: int, seed: int) -> np.ndarray:
-    import faiss
-
-    faiss.omp_set_num_threads(1)  # sums would differ with the number of cores, and with them the centres
-    if count == len(matrix):
-        return matrix
-    kmeans = faiss.Kmeans(matrix.shape[1], count, niter=ITERATIONS, seed=seed, verbose=False, min_points_per_centroid=1)
-    kmeans.train(matrix)
-    return kmeans.centroids
 
 
 def _units(vectors: pa.Array, size: int | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -38,7 +38,7 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     tables={"duplicates": GROUPS, "recall": RECALL},
     ledger="recall",
     optional={"keep_captions": MERGED_CAPTIONS},
-    version=3,
+    version=4,
     pairs=_columns,
 )
 def dedup_embeddings(

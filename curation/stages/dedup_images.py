@@ -35,6 +35,7 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     output=VERDICT.columns,
     tables={"duplicates": GROUPS},
     optional={"keep_captions": MERGED_CAPTIONS},
+    version=2,
     pairs=_columns,
 )
 def dedup_images(

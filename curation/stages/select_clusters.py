@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator
 
-from curation.errors import RecipeError
+from curation.clusters import check_sizes
 from curation.methods.centroids import nearest_centroids
 from curation.models.centroids import load, vector_file
 from curation.schema import VERDICT, Column
@@ -42,7 +42,8 @@ def select_clusters(pairs: Any, *, centroids: VectorFile = ..., targets: VectorF
 
     from curation.files import absolute
 
-    _check_sizes(pairs, centroids, targets)
+    sizes = {path: load(path).shape[1] for path in (centroids, targets)}
+    check_sizes("select_clusters", sizes, pairs, "image_embedding")
     centroids, targets = absolute(centroids), absolute(targets)  # tasks run in other folders
     count = len(load(targets))
     numbers = pairs.sparkSession.range(0, count, 1, -(-count // TASK_TARGETS))
@@ -53,18 +54,6 @@ def select_clusters(pairs: Any, *, centroids: VectorFile = ..., targets: VectorF
     elsewhere = F.when(F.col("targets").isNull(), F.lit("not_target_cluster"))
     shown = F.coalesce(F.col("cluster").cast("string"), "error")
     return verdict(marked, F.coalesce("fault", elsewhere), shown), {"target_clusters": wanted}
-
-
-def _check_sizes(pairs: Any, centroids: str, targets: str) -> None:
-    """RecipeError unless the three kinds of vectors have as many numbers."""
-    from pyspark.sql import functions as F
-
-    known = pairs.where("image_embedding is not null").select(F.length("image_embedding").alias("bytes")).first()
-    sizes = {path: load(path).shape[1] for path in (centroids, targets)}
-    sizes |= {"image_embedding": known.bytes // 2} if known else {}
-    if len(set(sizes.values())) > 1:
-        told = ", ".join(f"{name} has vectors of {size} numbers" for name, size in sizes.items())
-        raise RecipeError(f"select_clusters: wanted vectors by one model, {told}")
 
 
 def _assigning_targets(centroids: str, targets: str) -> Any:

@@ -6,12 +6,14 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from lxml import html
 from PIL import Image
 
 from curation.calibrate import ALTERED, calibrate
 from curation.errors import MissingModelError, RecipeError, StaleOutputError
 from curation.models.evaluation import load_evaluation
 from curation.recipe import load_recipe
+from curation.report.report import report
 from curation.run import run
 from curation.shards.manifest import Release
 from curation.signals import SIGNALS
@@ -88,6 +90,12 @@ def test_pictures_of_the_set_are_dropped_and_others_stay(spark, pool, calibrated
     assert {row["evaluation_item"] for row in samples} <= set(items.items["item"].to_pylist())
     assert [row["drop_reason"] for row in rows].count("nearest_evaluation is null") == 1
     assert len(samples) + len(leaked) + 1 == len(rows)
+    report(out)
+    [section] = html.parse(f"{out}/report.html").xpath('//section[@id="leaks"]')
+    cells = [cell.text_content() for cell in section.xpath(".//tbody/tr/td")]
+    assert cells[:2] == ["drawings", "10"] and cells[3] == str(len(leaked))
+    beside = section.xpath('.//div[@class="two groups"]/div')
+    assert len(beside) == min(12, len(leaked)) and all(len(each.xpath(".//img")) == 2 for each in beside)
 
 
 def test_a_pool_is_a_set_too_and_its_captions_count(spark, pool, model, tmp_path):

@@ -33,7 +33,7 @@ def rows():
 def _run(spark, rows, partitions=3):
     frame = spark.createDataFrame(rows, DDL).repartition(partitions)
     result, sides = STAGES["dedup_embeddings"](frame, threshold=THRESHOLD)
-    duplicates = {r.image_id: r.representative for r in sides["duplicates"].collect()}
+    duplicates = {r.image_id: r.group for r in sides["duplicates"].collect()}
     return {r.uid: (r.keep, r.drop_reason, r.drop_value) for r in result.collect()}, duplicates
 
 

@@ -83,14 +83,14 @@ def test_greedy_by_resolution_then_score_against_all_pairs(spark, hashes):
     assert len(groups) == len(hashes) - len(kept) > 200
     place = {row[1]: n for n, row in enumerate(rows[: len(hashes)])}
     for image, group in groups.items():
-        bits = far[place[image], place[group.representative]]
-        assert group.representative in left and bits <= DISTANCE
+        bits = far[place[image], place[group.group]]
+        assert group.group in left and bits <= DISTANCE
         assert group.similarity == pytest.approx(1 - bits / 256)
     assert found[hex_id("broken")].drop_reason == "image_phash is null"
-    texts = {place[g.representative]: set() for g in groups.values()}
+    texts = {place[g.group]: set() for g in groups.values()}
     for image, group in groups.items():
         n = place[image]
-        texts[place[group.representative]] |= {f"caption {n}"} | ({f"also {n}"} if n % 2 else set())
+        texts[place[group.group]] |= {f"caption {n}"} | ({f"also {n}"} if n % 2 else set())
     for n, wanted in list(texts.items())[:40]:
         said = {c.text for c in found[hex_id(str(n))].captions}
         assert wanted - {"a second caption"} <= said and f"caption {n}" not in said
@@ -113,5 +113,5 @@ def test_a_million_equal_pictures(spark):
     )
     result, sides = STAGES["dedup_images"](many)
     assert result.where("keep").count() == 1
-    assert sides["duplicates"].select("representative").distinct().count() == 1
+    assert sides["duplicates"].select("group").distinct().count() == 1
     assert sides["duplicates"].count() == 999_999

@@ -86,7 +86,7 @@ def test_hard_and_transitive_is_semdedup(spark, vectors):
         wanted = semdedup(unit, np.zeros(len(unit), int), centre, 1 - THRESHOLD, keep)
         right = {rows[n][1] for n in wanted}
         assert len(kept ^ right) <= 2  # of float32 centroids; nearly equal distances may change places
-        assert {g.representative for g in groups.values()} <= kept
+        assert {g.group for g in groups.values()} <= kept
 
 
 def earlier_release(folder, rows: list[tuple]) -> str:
@@ -113,10 +113,10 @@ def test_nothing_of_an_earlier_release_comes_again(spark, vectors, small_cells, 
     place = {row[1]: n for n, row in enumerate(rows)}
     assert not close[np.ix_([place[k] for k in kept], np.arange(200))].any()
     told = [g for g in groups.values() if g.earlier]
-    assert len(told) > 80 and {g.representative for g in told} <= {row[1] for row in old}
+    assert len(told) > 80 and {g.group for g in told} <= {row[1] for row in old}
     assert groups.keys() == {row[1] for row in new} - kept  # of the old ones none is dropped
     if mode == "representative":
-        assert all(close[place[g.image_id], place[g.representative]] for g in groups.values())
+        assert all(close[place[g.image_id], place[g.group]] for g in groups.values())
 
 
 def test_an_earlier_release_without_the_vectors_is_refused(spark, vectors, tmp_path):
