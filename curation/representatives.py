@@ -13,12 +13,15 @@ from curation.shards.mark import MARK, read_mark
 from curation.stage import verdict
 
 PIXELS = "pixels"
+REASONS = {"image_id": "duplicate_image", "uid": "duplicate_pair"}
 MERGED = 1000  # assumption: captions of a group beyond so many, in text order, are left out; one row has to hold them
 GROUPS = (
     Column("uid", pa.string(), "a pair that was dropped as a duplicate"),
     Column("image_id", pa.string(), "its image"),
-    Column("group", pa.string(), "the image that stays for it, by which its group is named"),
-    Column("representative", pa.string(), "the pair of smallest uid that has that image; null in an earlier one", True),
+    Column("group", pa.string(), "the image (or pair, where pairs are compared) that stays for it; it names the group"),
+    Column(
+        "representative", pa.string(), "the pair that stays, an image's first one; null if earlier", True
+    ),
     Column("similarity", pa.float64(), "to the image that stays, or to the nearest better one (mode); 1 equal", True),
     Column("earlier", pa.bool_(), "whether the image that stays is in an earlier release"),
 )
@@ -64,7 +67,7 @@ def ranked(pairs: Any, key: str, prefer: list[str], unit: str = "image_id") -> A
     return pairs.groupBy(F.col(unit).alias("item")).agg(F.min(key).alias(key), rank)
 
 
-def with_earlier(items: Any, key: str, against: list[str], named: str) -> Any:
+def with_earlier(items: Any, key: str, against: list[str], named: str, unit: str = "image_id") -> Any:
     """The items and, before them all, those of earlier releases, whose manifests hold column `named` as `key`."""
     from pyspark.sql import functions as F
 
@@ -79,42 +82,44 @@ def with_earlier(items: Any, key: str, against: list[str], named: str) -> Any:
                 f"{file}: its manifest has no column {named}; wanted a release made with write_shards.signals = "
                 f'["{named}", ...]'
             )
-        item = F.concat(F.lit(EARLIER), "image_id").alias("item")
+        item = F.concat(F.lit(EARLIER), unit).alias("item")
         old = samples.where(F.col(named).isNotNull()).groupBy(item).agg(F.min(named).alias(key))
         items = items.unionByName(old.withColumn("rank", F.array(F.lit(0.0))))
     return items
 
 
-def told(pairs: Any, column: str, faults: Any, duplicates: Any, keep_captions: bool) -> tuple[Any, Any]:
-    """The verdict on the pairs, and the rows of GROUPS: all pairs of a picture share its fate.
+def told(
+    pairs: Any, column: str, faults: Any, duplicates: Any, keep_captions: bool, unit: str = "image_id"
+) -> tuple[Any, Any]:
+    """The verdict on the pairs, and the rows of GROUPS: all pairs of one item share its fate.
 
-    `column`: what the pictures were compared by, whose null drops a pair; `faults` (item, fault): what is wrong with
-    it; `duplicates` (item, representative, similarity).
+    `column`: what the items were compared by, whose null drops a pair; `faults` (item, fault): what is wrong with it;
+    `duplicates` (item, representative, similarity); `unit`: the column that names a pair's item, image_id or uid.
     """
     from pyspark.sql import functions as F
 
     none = F.lit(None).cast("string")
     name = F.regexp_replace("representative", f"^{EARLIER}", "")
-    new = duplicates.where(~F.col("item").startswith(EARLIER)).withColumnRenamed("item", "image_id")
+    new = duplicates.where(~F.col("item").startswith(EARLIER)).withColumnRenamed("item", unit)
     new = new.withColumns({"earlier": F.col("representative").startswith(EARLIER), "group": name})
-    gone = new.select("image_id", "group", "similarity", "earlier", none.alias("fault")).unionByName(
-        faults.select(F.col("item").alias("image_id"), "fault"), allowMissingColumns=True
+    gone = new.select(unit, "group", "similarity", "earlier", none.alias("fault")).unionByName(
+        faults.select(F.col("item").alias(unit), "fault"), allowMissingColumns=True
     )
-    marked = pairs.join(gone, "image_id", "left")
+    marked = pairs.join(gone, unit, "left")
     reason = F.when(F.col(column).isNull(), F.lit(f"{column} is null"))
     reason = reason.when(F.col("fault").isNotNull(), F.concat(F.lit(f"{column} "), "fault"))
     reason = reason.when(F.col("earlier"), F.lit("duplicate_of_earlier"))
-    reason = reason.when(F.col("group").isNotNull(), F.lit("duplicate_image"))
+    reason = reason.when(F.col("group").isNotNull(), F.lit(REASONS[unit]))
     result = verdict(marked, reason, F.coalesce("group", f"{column}__error"))
-    result = _with_captions(result, pairs, new.where("not earlier")) if keep_captions else result
-    first = pairs.groupBy(F.col("image_id").alias("group")).agg(F.min("uid").alias("representative"))
+    result = _with_captions(result, pairs, new.where("not earlier"), unit) if keep_captions else result
+    first = pairs.groupBy(F.col(unit).alias("group")).agg(F.min("uid").alias("representative"))
     grouped = marked.where("group is not null").select("uid", "image_id", "group", "similarity", "earlier")
     stays = F.when(~F.col("earlier"), F.col("representative"))
     return result, grouped.join(first, "group", "left").withColumn("representative", stays)
 
 
-def _with_captions(result: Any, pairs: Any, shown: Any) -> Any:
-    """`captions` of each pair with those of the pictures that its picture stands for, each text once."""
+def _with_captions(result: Any, pairs: Any, shown: Any, unit: str) -> Any:
+    """`captions` of each pair with those of the items that its item stands for, each text once."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
@@ -126,7 +131,7 @@ def _with_captions(result: Any, pairs: Any, shown: Any) -> Any:
     )
     nothing = F.array().cast(CAPTION_DDL)
     listed = F.concat(F.array(own), F.coalesce("captions", nothing)).cast(CAPTION_DDL)
-    said = pairs.join(shown.select("image_id", "group"), "image_id")
+    said = pairs.join(shown.select(unit, "group"), unit)
     said = said.select("group", F.explode(listed).alias("each"))
     said = said.groupBy("group", "each.text").agg(F.min("each").alias("each"))
     number = F.row_number().over(Window.partitionBy("group").orderBy("text"))
@@ -136,4 +141,4 @@ def _with_captions(result: Any, pairs: Any, shown: Any) -> Any:
     further = F.filter("_merged", lambda each: ~F.array_contains(known, each["text"]))
     both = F.concat(F.coalesce("captions", nothing), further)
     kept = F.when(F.col("keep") & F.col("_merged").isNotNull(), both).otherwise(F.col("captions"))
-    return result.join(merged, "image_id", "left").withColumn("captions", kept)
+    return result.join(merged, unit, "left").withColumn("captions", kept)

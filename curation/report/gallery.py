@@ -36,6 +36,7 @@ def thumbnail(encoded: bytes | BadItemError) -> str:
 
 
 def picture_card(row: dict[str, Any], encoded: bytes | BadItemError) -> dict[str, Any]:
+    """What the page shows of a picture: a small one, its caption, where it is from; or why it cannot be shown."""
     card = {
         "uid": row["uid"],
         "caption": cut(plain(row["caption"] or "")),

@@ -34,6 +34,7 @@ from curation.signals.number_masked_caption import number_masked_caption
 from curation.signals.number_masked_score_drop import number_masked_score_drop
 from curation.signals.other_uids import datacomp_uid, laion_hash
 from curation.signals.parrot_share import parrot_share, parrot_share_fuzzy
+from curation.signals.pooled_embedding import pooled_embedding
 from curation.signals.prompts import prompt_class, prompt_similarity
 from curation.signals.safety import aesthetic_score, caption_toxicity, nsfw_score, q16_score, watermark_score
 from curation.signals.text_in_images import (
@@ -76,6 +77,7 @@ SIGNALS = {
         image_embedding,
         flipped_image_embedding,
         caption_embedding,
+        pooled_embedding,
         clip_score,
         flipped_clip_score,
         mean_clip_score,

@@ -23,8 +23,8 @@ from curation.stage import cached, stage
 
 CELL_IMAGES = 256  # aim per cell: measured fastest at 100,000 vectors of 512 numbers; more where there are many cells
 EXACT_CELLS = 8  # times fewer cells in exact mode: fewer rows to shuffle, larger products
+UNITS = {"image": "image_id", "pair": "uid"}
 MOST_CELLS = 1 << 15  # training costs their square: some four hours of one core (docs/duplicates.md)
-READS = ["uid", "image_id", "image_embedding", "image_embedding__error", "image_width_px", "image_height_px"]
 
 
 def _columns(settings: dict[str, Any]) -> list[str]:
@@ -38,7 +38,7 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     tables={"duplicates": GROUPS, "recall": RECALL},
     ledger="recall",
     optional={"keep_captions": MERGED_CAPTIONS},
-    version=4,
+    version=5,
     pairs=_columns,
 )
 def dedup_embeddings(
@@ -51,6 +51,7 @@ def dedup_embeddings(
     order: Literal["preferred", "hard", "easy"] = "preferred",
     prefer: list[str] = ("pixels",),
     vectors: str = "image_embedding",
+    unit: Literal["image", "pair"] = "image",
     against: list[EarlierRelease] = (),
     keep_captions: bool = False,
     recall_sample: Annotated[int, Field(ge=0)] = 256,
@@ -64,8 +65,9 @@ def dedup_embeddings(
     `transitive`, one goes if any better one is near, as in SemDeDup; `components`, one stays of all that chains of near
     ones join. Side table `duplicates`: who stands for whom. All captions of a picture share its fate; KEEP_CAPTIONS
     gives those of a group to the survivor, in `captions`. AGAINST: earlier releases whose manifest has the column
-    VECTORS; none of their pictures comes again (`duplicate_of_earlier`). VECTORS: any column of vectors of pictures,
-    as from a second model under [signals].
+    VECTORS; none of their pictures comes again (`duplicate_of_earlier`). VECTORS: any column of vectors, as
+    from a second model under [signals]. Where it is one of pairs (caption_embedding, or pooled_embedding, by which
+    CLIPPINGS links, arXiv:2304.03464), UNIT `pair` compares pairs, whatever their pictures (`duplicate_pair`).
 
     A vector is compared with those of its own k-means cell and of its ASSIGNMENTS - 1 next ones, a range search. A pair
     that meets in none is missed: the side table `recall` tells the share found of the true pairs of RECALL_SAMPLE
@@ -76,8 +78,9 @@ def dedup_embeddings(
     from pyspark.sql import functions as F
 
     embedded = pairs.where(F.col(vectors).isNotNull()).withColumnRenamed(vectors, "vector")
-    images = ranked(embedded, "vector", list(prefer))
-    images = with_earlier(images, "vector", list(against), vectors)
+    name = UNITS[unit]
+    images = ranked(embedded, "vector", list(prefer), name)
+    images = with_earlier(images, "vector", list(against), vectors, name)
     images = cached(images.mapInArrow(_marking, "item string, vector binary, rank array<double>, fault string"))
     distinct = cached(collapsed(images.where("fault is null"), "vector").withColumn("size", F.length("vector")))
     counts = {r.size: r["count"] for r in distinct.groupBy("size").count().collect()}
@@ -92,7 +95,7 @@ def dedup_embeddings(
     near = decided(near_edges(laid, threshold), laid, mode)
     duplicates = cached(with_equals(equal(images.where("fault is null"), laid, "vector"), near))
     faults = images.where("fault is not null").select("item", "fault")
-    result, shown = told(pairs, vectors, faults, duplicates, keep_captions)
+    result, shown = told(pairs, vectors, faults, duplicates, keep_captions, name)
     return result, {"duplicates": shown, "recall": recall(laid, cells, threshold, recall_sample, seed)}
 
 

@@ -7,14 +7,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curation.clusters import unit_rows
 from curation.errors import RecipeError
-from curation.methods import semdedup
+from curation.methods import link_pooled, semdedup
 from curation.parts import write_part
 from curation.recipe import check_settings
 from curation.records import write_record
 from curation.schema import hex_id
+from curation.signals import SIGNALS
 from curation.stages import STAGES
-from curation.vectors import exact_cosine
+from curation.vectors import exact_cosine, from_matrix, to_binary
 
 DDL = (
     "uid string, image_id string, image_embedding binary, image_embedding__error string, image_width_px int, "
@@ -98,6 +100,26 @@ def earlier_release(folder, rows: list[tuple]) -> str:
     mark |= {"stages": [], "signals": {}}
     write_record(str(folder / "manifest" / "release.json"), mark)
     return str(folder)
+
+
+def test_pairs_are_linked_by_their_pooled_vectors(spark, vectors, small_cells):
+    texts = np.roll(vectors, 1, axis=0)
+    signal = SIGNALS["pooled_embedding"]
+    as_lists = [from_matrix(each.astype(np.float32)) for each in (vectors, texts)]
+    pooled = to_binary(signal(*as_lists, image_weight=0.7))
+    rows = [(r[0], hex_id("one image"), v.as_py(), *r[3:]) for r, v in zip(rows_of(vectors), pooled)]
+    ddl = DDL.replace("image_embedding", "pooled_embedding")
+    frame = spark.createDataFrame(rows, ddl).repartition(3)
+    settings = {"vectors": "pooled_embedding", "unit": "pair", "mode": "components", "exact": True}
+    result, sides = STAGES["dedup_embeddings"](frame, threshold=THRESHOLD, **settings)
+    labels = link_pooled(unit_rows(vectors), unit_rows(texts), 0.7, 1 - THRESHOLD)
+    kept = {r.uid for r in result.where("keep").select("uid").collect()}
+    number = {row[0]: n for n, row in enumerate(rows)}
+    assert sorted(labels[number[uid]] for uid in kept) == sorted(set(labels)) and 100 < len(kept) < 450
+    groups = sides["duplicates"].collect()
+    assert len(groups) == len(rows) - len(kept)
+    assert all(labels[number[g.uid]] == labels[number[g.representative]] and g.group in kept for g in groups)
+    assert {r.drop_reason for r in result.collect()} == {None, "duplicate_pair"}
 
 
 @pytest.mark.parametrize("mode", ["representative", "components"])
