@@ -20,7 +20,7 @@ from typing import Any
 
 from paired import machine, say
 from planting import filters
-from planting.measuring import Measured, evaluation_lists, ingested, measured, recipe_of, score_values
+from planting.measuring import Measured, evaluation_file, evaluation_lists, ingested, measured, recipe_of, score_values
 from planting.outcome import shares
 from planting.pairs import clean_pairs
 from planting.shown import markdown, picture, scores_of
@@ -38,7 +38,7 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
     pool, numbers = ingested(planted, work)
     ocr = filters.has_ocr() and not args.no_ocr
     found: list[Measured] = []
-    for each in filters.single(evaluation_lists(planted, work), ocr):
+    for each in filters.single(evaluation_lists(planted, work), evaluation_file(planted, args.clip, work), ocr):
         say(f"filter {each.name}")
         recipe = recipe_of(each, args.clip, work)
         found.append(measured(each, recipe, planted.rows, numbers, work))
@@ -59,7 +59,6 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
         "by_words": {each.name: each.words for each in found if each.words},
         "targets": targets(found),
         "scores": scores.figures,
-        "not_run": [name for name in ("dedup_images", "decontaminate") if not filters.has_stage(name)],
         "ocr": ocr,
         "seconds": round(time.monotonic() - started),
         "machine": machine("pyspark", "open_clip_torch", "pillow"),

@@ -19,9 +19,7 @@ GROUPS = (
     Column("uid", pa.string(), "a pair that was dropped as a duplicate"),
     Column("image_id", pa.string(), "its image"),
     Column("group", pa.string(), "the image (or pair, where pairs are compared) that stays for it; it names the group"),
-    Column(
-        "representative", pa.string(), "the pair that stays, an image's first one; null if earlier", True
-    ),
+    Column("representative", pa.string(), "the pair that stays, an image's first one; null if earlier", True),
     Column("similarity", pa.float64(), "to the image that stays, or to the nearest better one (mode); 1 equal", True),
     Column("earlier", pa.bool_(), "whether the image that stays is in an earlier release"),
 )

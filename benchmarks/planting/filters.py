@@ -3,22 +3,24 @@
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from curation.stages import STAGES
-
 REMOVED, LOST = 0.95, 0.03  # the targets: of a fault at least, of clean pairs at most
 CLEAN = '[[stage]]\nrun = "clean_captions"\n'
 
 
 class Filter(NamedTuple):
-    """A recipe on the planted pool. `target` is the fault that it has to remove, if it is that fault's filter."""
+    """A recipe on the planted pool. `target` is the fault that it has to remove, if it is that fault's filter.
+
+    `signals`: lines of TOML, further settings of all signals.
+    """
 
     name: str
     recipe: str
     target: str = ""
+    signals: str = ""
 
     def text(self, clip: str) -> str:
         """The recipe as TOML."""
-        return f'[signals]\nclip = "{clip}"\n{CLEAN}{self.recipe}'
+        return f'[signals]\nclip = "{clip}"\n{self.signals}\n{CLEAN}{self.recipe}'
 
 
 def bounds(keep: dict[str, str]) -> str:
@@ -48,6 +50,8 @@ SINGLE = (
     Filter("image_solid_share ≤ 0.98", bounds({"image_solid_share": "max = 0.98"}), "solid"),
     Filter("any picture that decodes", bounds({"image_solid_share": "max = 1.0"}), "broken"),
     Filter("image_entropy ≥ 0.5", bounds({"image_entropy": "min = 0.5"})),
+    Filter("dedup_images by pixels", stage("dedup_images", {"by": '"pixels"'})),
+    Filter("dedup_images by phash, 31 bits", stage("dedup_images", {"by": '"phash"', "distance": "31"})),
     Filter("dedup_embeddings 0.995", stage("dedup_embeddings", {"threshold": "0.995"})),
     Filter("dedup_embeddings 0.98", stage("dedup_embeddings", {"threshold": "0.98"}), "duplicate_edited"),
     Filter("dedup_embeddings 0.95", stage("dedup_embeddings", {"threshold": "0.95"})),
@@ -66,30 +70,33 @@ OCR = (
     Filter("parrot_share ≤ 0.5", bounds({"parrot_share": "max = 0.5"})),
     Filter("parrot_share_fuzzy ≤ 0.5", bounds({"parrot_share_fuzzy": "max = 0.5"})),
     # Of a caption of two words one alone may be read, and half of it is not above 0.5.
-    Filter("parrot_share_fuzzy ≤ 0.3", bounds({"parrot_share_fuzzy": "max = 0.3"}), "drawn_text"),
+    Filter("parrot_share_fuzzy ≤ 0.3", bounds({"parrot_share_fuzzy": "max = 0.3"})),
+    # Words of up to four letters are one letter from too many others: they have to be the same.
+    Filter(
+        "parrot_share_fuzzy ≤ 0.3, four letters the same",
+        bounds({"parrot_share_fuzzy": "max = 0.3"}),
+        "drawn_text",
+        "parrot_letters = 4",
+    ),
     Filter("text_masked_clip_score top 0.5", bounds({"text_masked_clip_score": "top_fraction = 0.5"})),
 )
 WHOLE = ("full", "datacomp_basic", "number_masked", "whitened")
 WHOLE_OCR = ("tmars", "parrot_free")
-PERHAPS = ("dedup_images",)  # stages that a version may have or not
 
 
-def single(lists: dict[str, str], ocr: bool) -> list[Filter]:
-    """The filters on their own that can run here; `lists` are the files of hashes of the evaluation pictures."""
+def single(lists: dict[str, str], calibrated: str, ocr: bool) -> list[Filter]:
+    """The filters on their own that can run here; of the evaluation pictures, `lists` are the files of their hashes and
+    `calibrated` is the file of `curate calibrate`.
+    """
     files = {kind: f'["{path}"]' for kind, path in lists.items()}
     listed = Filter("drop_listed, hashes of the evaluation pictures", stage("drop_listed", files), "evaluation")
-    later = [Filter(name, stage(name, {})) for name in PERHAPS if has_stage(name)]
-    return [*SINGLE, *later, listed, *(OCR if ocr else ())]
+    near = Filter("decontaminate", stage("decontaminate", {}), signals=f'[inputs]\nevaluation = "{calibrated}"')
+    return [*SINGLE, listed, near, *(OCR if ocr else ())]
 
 
 def whole(ocr: bool) -> list[str]:
     """The packaged recipes that are run from end to end."""
     return [*WHOLE, *(WHOLE_OCR if ocr else ())]
-
-
-def has_stage(name: str) -> bool:
-    """Whether this version has the stage."""
-    return name in STAGES
 
 
 def has_ocr() -> bool:

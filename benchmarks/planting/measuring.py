@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from curation.calibrate import calibrate
 from curation.decode import decode_bounded
 from curation.graph import Graph
 from curation.ingest import ingest
@@ -55,6 +56,14 @@ def evaluation_lists(planted: Planted, work: Path) -> dict[str, str]:
     for kind, each in lines.items():
         (work / f"evaluation.{kind}").write_text("".join(f"{line}\n" for line in each))
     return {kind: str(work / f"evaluation.{kind}") for kind in lines}
+
+
+def evaluation_file(planted: Planted, clip: str, work: Path) -> str:
+    """The evaluation pictures with the threshold that `curate calibrate` finds for this model."""
+    path = work / "evaluation.parquet"
+    if not path.exists():
+        calibrate([f"evaluation={planted.evaluation}"], out=str(path), clip=clip)
+    return str(path)
 
 
 def measured(

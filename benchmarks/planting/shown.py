@@ -78,8 +78,6 @@ def markdown(result: dict[str, Any]) -> str:
     lines += ["", "Clean pairs lost, by reason.", ""]
     lost = [[n, reason, c] for n, found in result["loss_by_reason"].items() for reason, c in found.items()]
     lines += table(["filter", "reason", "pairs"], lost)
-    if result["not_run"]:
-        lines += ["", f"Not run, as this version has no such stage: {', '.join(result['not_run'])}."]
     return "\n".join(lines) + "\n"
 
 

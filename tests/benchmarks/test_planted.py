@@ -19,6 +19,7 @@ from planting.outcome import auc, best_threshold, by_kind, curve, reasons, share
 from planting.pairs import clean_pairs, table_pairs, takeable
 from planting.table import ADDING, CLEAN, FAULTS, Row, chosen, faulty, plant
 
+from curation.calibrate import calibrate
 from curation.decode import decode
 from curation.errors import BadItemError
 from curation.recipe import load_recipe
@@ -156,7 +157,12 @@ def test_scores_are_compared_with_the_clean_ones():
 def test_recipes_of_all_filters_are_checked(tmp_path):
     for kind in ("sha256", "pdq"):
         (tmp_path / kind).write_text("0" * 64 + "\n")
-    for each in filters.single({kind: str(tmp_path / kind) for kind in ("sha256", "pdq")}, filters.has_ocr()):
+    (tmp_path / "pictures").mkdir()
+    draw(1)[0].save(tmp_path / "pictures" / "1.png")
+    file = str(tmp_path / "evaluation.parquet")
+    calibrate([str(tmp_path / "pictures")], out=file, threshold=0.9)
+    lists = {kind: str(tmp_path / kind) for kind in ("sha256", "pdq")}
+    for each in filters.single(lists, file, filters.has_ocr()):
         (tmp_path / "f.toml").write_text(each.text("sample-clip"))
         assert load_recipe(str(tmp_path / "f.toml")).steps[0].name == "clean_captions"
     meant = [each.target for each in filters.SINGLE + filters.OCR if each.target]
