@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from curation.bounds import Bound, check_type
 from curation.errors import RecipeError, unknown
 from curation.graph import Graph, Node, closure
+from curation.representatives import check_earlier
 from curation.schema import PAIRS, VERDICT
 from curation.stage import StageSpec
 
@@ -216,6 +217,9 @@ def _check_columns(step: Step, before: list[Step], graph: Graph, where: str) -> 
         for column in wanted:
             if column in graph and column not in made and column not in PAIRS.names:
                 graph.node(column)  # a missing model is refused here, with the ways to get one
+    vectors = step.settings.get("vectors")
+    if step.settings.get("against") and vectors in graph:
+        check_earlier(step.settings["against"], graph.node(vectors).key, vectors, where)
     types = {c.name: c.type for c in (*PAIRS.columns, *(c for s in before for c in s.spec.output))}
     bounds = (v for v in step.settings.values() if isinstance(v, dict))
     for name, bound in (item for setting in bounds for item in setting.items()):

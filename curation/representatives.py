@@ -44,6 +44,19 @@ def _folder(file: str) -> str:
     return absolute(file.removesuffix(MARK).rstrip("/"))
 
 
+def check_earlier(against: list[str], key: str, named: str, where: str) -> None:
+    """RecipeError where an earlier release has the vectors `named` by another model or other settings than `key`."""
+    from curation.shards.manifest import Release
+
+    for file in against:
+        told = Release.open(_folder(file)).mark["signals"].get(named)
+        if told is not None and told["key"] != key:
+            raise RecipeError(
+                f"{where}: against: {file} has {named} of {told['of']} with {told['settings']}; wanted vectors by the "
+                "model and with the settings of this recipe, or the weights or the version differ"
+            )
+
+
 def preferred_columns(prefer: list[str]) -> list[str]:
     """The columns read for a preference: `pixels`, or names of columns of numbers."""
     names = [["image_width_px", "image_height_px"] if name == PIXELS else [name] for name in prefer]

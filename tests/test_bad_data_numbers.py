@@ -21,7 +21,6 @@ from curation.records import read_record, write_record
 from curation.rows import Rows
 from curation.schema import hex_id
 from curation.stages import STAGES
-from curation.stages.dedup_embeddings import READS
 from curation.vectors import from_matrix, to_binary
 
 DDL = (
@@ -35,6 +34,8 @@ FAULTS = {
     "image_embedding has 34 bytes, wanted 32": [[1.0] * 17],
     "image_embedding has no numbers": [[]],
 }
+
+READS = ["uid", "image_id", "image_embedding", "image_embedding__error", "image_width_px", "image_height_px"]
 
 
 def drops(result) -> Counter:

@@ -5,6 +5,8 @@ import shutil
 import pytest
 from lxml import html
 
+from curation.errors import RecipeError
+from curation.recipe import load_recipe
 from curation.report.report import report
 from curation.run import run
 from curation.shards.manifest import Release
@@ -84,6 +86,13 @@ def test_a_second_release_repeats_nothing_of_the_first(spark, first, own_pool, m
     assert 0 < release.mark["counts"]["kept"] < 8
     known = set(Release.open(first).samples(["image_id"])["image_id"].to_pylist())
     assert known.isdisjoint(release.samples(["image_id"])["image_id"].to_pylist())
+
+
+def test_an_earlier_release_of_another_model_is_refused(first, model, tmp_path):
+    (tmp_path / "again.toml").write_text(AGAIN.format(first=first))
+    load_recipe(str(tmp_path / "again.toml"), [f"signals.clip={model}"])
+    with pytest.raises(RecipeError, match="wanted vectors by the model"):
+        load_recipe(str(tmp_path / "again.toml"), ["signals.clip=sample-clip"])
 
 
 def test_semdedup(spark, own_pool, model, tmp_path):
