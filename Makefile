@@ -3,6 +3,7 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3.12 || command -v 
 VENV    ?= .venv
 EXTRAS  ?= java,clip,cpu,download,language,ocr,nsfw,faces,tokenizers,dev
 WORK    ?= work
+TESTERS ?= 2
 POOL    ?= $(WORK)/sample/pool
 OUT     ?= $(WORK)/sample/release
 IMAGES  ?= $(WORK)/sample/images
@@ -35,8 +36,8 @@ sample: setup ## the main job on a small real pool: fetch, ingest, curate, verif
 worldwide: setup ## entry lists and the recipe metaclip_worldwide on captions in 78 languages
 	$(BIN)/python sample/worldwide.py --work $(WORK)/sample
 
-test: setup ## all tests
-	$(BIN)/python -m pytest
+test: setup ## all tests, in TESTERS=2 processes (each has a Spark session: some 4 GB)
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
 check: lint test ## style, types of errors, generated docs up to date, and all tests
 

@@ -1,7 +1,7 @@
 """`curate calibrate`: evaluation pictures -> a file of their vectors with the score from which a picture is one."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,15 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import RecipeError, SchemaError, StaleOutputError
-from curation.files import absolute, join, local_path
+from curation.evaluation_items import evaluation_items
+from curation.files import absolute, local_path
 from curation.graph import Graph, Node
 from curation.methods.leakage import leak_threshold
 from curation.methods.uniforms import keyed_uniforms
 from curation.models.evaluation import SCHEMA, write_evaluation
-from curation.schema import IMAGE
 from curation.vectors import as_matrix, exact_cosine, to_binary
 
-MOST_FILES = 10_000_000  # of a folder: more is no evaluation set
 BLOCK = 256  # altered copies compared with all pictures at once
 
 
@@ -33,8 +32,9 @@ def calibrate(
 ) -> dict[str, Any]:
     """Write the evaluation pictures of SOURCE, and the score from which on a picture is one of them, to the file OUT.
 
-    SOURCE is NAME=PATH, PATH a folder of pictures or a pool (`curate ingest` makes one of tars, tables and Hugging Face
-    datasets), NAME the set's name; a PATH alone is named by its last part. Pictures are embedded by CLIP, a model as
+    SOURCE is NAME=PATH, NAME the set's name, PATH a folder of pictures, plain tars or both, a tar, a .txt file with a
+    path a line, or a pool (`curate ingest` makes one of tables and Hugging Face datasets); a PATH alone is named by its
+    last part. Pictures are embedded by CLIP, a model as
     for image_embedding. SAMPLE of them by keyed hash are altered (JPEG of quality 30, half the size, middle 80 %,
     mirrored, grey, brighter): the threshold is the least at which of the copies, each once with its original among the
     pictures and once without, PRECISION of those that score above it have it. Or THRESHOLD, as published for the
@@ -46,7 +46,7 @@ def calibrate(
     if not 0 < precision <= 1 or sample < 1:
         raise RecipeError(f"calibrate: precision {precision}, sample {sample}; wanted a share and at least 1")
     node = Graph({"clip": clip}).node("image_embedding")
-    items = pa.concat_tables(_items(each) for each in source)
+    items = pa.concat_tables(evaluation_items(each) for each in source)
     vectors = to_binary(_embedded(node, items["image"].to_pylist(), [_as_is])[0])
     sound = np.asarray(vectors.is_valid())
     there = items.append_column("vector", vectors).filter(pa.array(sound))
@@ -57,47 +57,6 @@ def calibrate(
     told["descriptor"] = {"signal": "image_embedding", "key": node.key, "settings": settings}
     write_evaluation(absolute(out), there.select(SCHEMA.names), told)
     return {"file": out, "items": len(there), "unreadable": int((~sound).sum())} | told
-
-
-def _items(source: str) -> pa.Table:
-    """set, item, caption and image (a pointer) of a NAME=PATH."""
-    name, equals, path = source.rpartition("=")
-    folder = absolute(path)
-    name = name if equals else folder.rpartition("/")[2]
-    rows = _pool_rows(folder) if _is_pool(folder) else list(_folder_rows(folder))
-    if not rows:
-        raise RecipeError(f"calibrate: {path} has no pictures; wanted a folder of pictures or a pool")
-    schema = pa.schema([("item", pa.string()), ("caption", pa.string()), ("image", IMAGE)])
-    table = pa.Table.from_pylist(rows, schema)
-    return table.append_column("set", pa.repeat(pa.scalar(name), len(table)))
-
-
-def _is_pool(folder: str) -> bool:
-    from curation.pool import POOL
-    from curation.records import read_record
-
-    return read_record(join(folder, POOL)) is not None
-
-
-def _pool_rows(folder: str) -> list[dict[str, Any]]:
-    from curation.session import spark_session
-    from curation.single import open_table
-
-    rows = open_table(folder)
-    frame = rows.select(spark_session(rows.count), ["uid", "document", "caption", "image"])
-    found = frame.where("image is not null").orderBy("document", "uid").toArrow()
-    return [{"item": row["document"], "caption": row["caption"], "image": row["image"]} for row in found.to_pylist()]
-
-
-def _folder_rows(folder: str) -> Iterator[dict[str, Any]]:
-    from curation.sources.folders import list_folder
-
-    path = local_path(folder)
-    if path is None or not os.path.isdir(path):
-        raise RecipeError(f"calibrate: no folder {folder}; wanted a local folder of pictures or a pool")
-    files, _ = list_folder(path, MOST_FILES)
-    for name in files:
-        yield {"item": name, "caption": None, "image": {"uri": join(folder, name), "offset": 0, "length": None}}
 
 
 def _embedded(node: Node, pointers: list[dict], changes: list[Callable]) -> list[pa.Array]:

@@ -1,7 +1,9 @@
 """curate calibrate and decontaminate: pictures of evaluation sets are found, altered or not; others stay."""
 
+import io
 import os
 import shutil
+import tarfile
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -110,6 +112,31 @@ def test_a_pool_is_a_set_too_and_its_captions_count(spark, pool, model, tmp_path
     assert all(row["score"] > 0.9999 for row in nearest)
 
 
+def test_the_same_set_as_folder_tar_and_list(evaluation, model, tmp_path):
+    with tarfile.open(tmp_path / "set.tar", "w") as tar:
+        for name in ("0.png", "inside/4.png"):
+            tar.add(evaluation / name, name)
+        data = b"a drawing"
+        member = tarfile.TarInfo("0.txt")
+        member.size = len(data)
+        tar.addfile(member, io.BytesIO(data))
+    (tmp_path / "list.txt").write_text(f"{evaluation}/0.png\n\n{evaluation}/inside/4.png\n")
+    sources = {"folder": evaluation, "tar": tmp_path / "set.tar", "list": tmp_path / "list.txt"}
+    out = str(tmp_path / "evaluation.parquet")
+    calibrate([f"{name}={path}" for name, path in sources.items()], out=out, clip=model, threshold=0.9)
+    found = load_evaluation(out).items.to_pylist()
+    vectors = {each["vector"] for each in found if each["set"] == "tar"}
+    assert len(vectors) == 2 and vectors == {each["vector"] for each in found if each["set"] == "list"}
+    assert vectors <= {each["vector"] for each in found if each["set"] == "folder"}
+    assert [(e["item"], e["caption"]) for e in found if e["set"] == "tar"] == [
+        ("0.png", "a drawing"),
+        ("inside/4.png", None),
+    ]
+    (tmp_path / "packed.tar").write_bytes(b"no tar at all" * 100)
+    with pytest.raises(RecipeError, match="wanted a whole tar"):
+        calibrate([str(tmp_path / "packed.tar")], out=str(tmp_path / "x"), clip=model)
+
+
 def test_another_model_and_other_files_are_refused(calibrated, evaluation, model, tmp_path):
     recipe = tmp_path / "clean.toml"
     recipe.write_text(RECIPE.format(file=calibrated[0]))
@@ -125,7 +152,7 @@ def test_another_model_and_other_files_are_refused(calibrated, evaluation, model
         load_recipe(str(recipe), [f"signals.clip={model}", f"inputs.evaluation={tmp_path / 'other.parquet'}"])
     with pytest.raises(StaleOutputError, match="name another file"):
         calibrate([str(evaluation)], out=calibrated[0], clip=model)
-    with pytest.raises(RecipeError, match="no folder"):
+    with pytest.raises(RecipeError, match="on this machine; wanted"):
         calibrate([str(tmp_path / "none")], out=str(tmp_path / "x"), clip=model)
     with pytest.raises(MissingModelError):
         calibrate([str(evaluation)], out=str(tmp_path / "x"), clip="none")
