@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,18 @@ def split(release: Release, holdout: float) -> tuple[list[str] | None, list[str]
     for row in release.samples(["uid", "image_id"]).to_pylist():
         sides[uniform("holdout", row["image_id"]) < holdout].append(row["uid"])
     return sides
+
+
+def sides(release: Release, holdout: float, uids: str | None) -> tuple[list[str] | None, int]:
+    """(uids to train on, None for all; number of pairs held out)."""
+    if not 0 <= holdout < 1:
+        raise RecipeError(f"--holdout {holdout}: wanted a share of at least 0 and below 1")
+    chosen, held = split(release, holdout)
+    if uids is None:
+        return chosen, len(held)
+    asked = frozenset(Path(uids).read_text().split())
+    everything = chosen if chosen is not None else release.samples(["uid"])["uid"].to_pylist()
+    return [uid for uid in everything if uid in asked], len(held)
 
 
 def further_captions(release: Release) -> dict[str, list[str]]:

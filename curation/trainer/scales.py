@@ -28,9 +28,7 @@ class Scale:
     # What follows is as published unless --set says otherwise: one name a method.
     loss: Literal["clip", "siglip"] = "clip"  # arXiv:2103.00020; arXiv:2303.15343
     augment: Literal["crop", "strong"] = "crop"  # strong: Scaling (Down) CLIP (arXiv:2404.08197), trainer/augment.py
-    captions: Literal["first", "any"] = (
-        "first"  # any: one of all each visit, LaCLIP (arXiv:2305.20088)
-    )
+    captions: Literal["first", "any"] = "first"  # any: one of all each visit, LaCLIP (arXiv:2305.20088)
     keep_patches: Share | None = None  # FLIP, CLIPA (arXiv:2212.00794, 2305.07017); null: what the model's file says
     patches: Literal["random", "grid", "block"] = "random"  # which are kept
     tokens: Literal["truncate", "random", "block"] = "truncate"  # which of a caption that is too long are kept

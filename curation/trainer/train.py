@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import xxhash
 
-from curation.errors import CurationError, RecipeError, unknown
+from curation.errors import CurationError, unknown
 from curation.files import file_sha256, read_json, write_json
 from curation.schema import hex_id
 from curation.shards.manifest import Release
@@ -31,8 +31,8 @@ from curation.trainer.checkpoints import (
     save_checkpoint,
     save_model,
 )
-from curation.trainer.data import Batches, Collate, further_captions, loader, split
-from curation.trainer.distributed import gather, join, mean, own_sum
+from curation.trainer.data import Batches, Collate, further_captions, loader, sides
+from curation.trainer.distributed import agree, gather, join, mean, own_sum, wait
 from curation.trainer.evaluate import evaluate
 from curation.trainer.logs import Log, plot, read_log
 from curation.trainer.losses import STARTS, guessing, loss_of
@@ -78,45 +78,55 @@ def train(
     if scale not in SCALES:
         raise unknown("scale", [scale], SCALES, "--scale")
     plan = changed(SCALES[scale], [*([] if samples_seen is None else [f"samples_seen={samples_seen}"]), *(set or [])])
+    if plan.experts:
+        from curation.trainer.experts import train_experts
+
+        told = {"scale": scale, "out": out, "seed": seed, "holdout": holdout, "set": set, "start": start}
+        told |= {"workers": workers, "device": device, "tensorboard": tensorboard}
+        return train_experts(release, plan, told, uids)
     opened = Release.open(release)
-    chosen, held = _sides(opened, holdout, uids)
-    parts = [part["sha256"] for part in opened.mark["samples"]]
-    settings = {**asdict(plan), "release": hex_id(*parts), "seed": seed, "holdout": holdout}
-    settings["uids"] = None if uids is None else hex_id(*chosen)
+    chosen, held = sides(opened, holdout, uids)
+    settings = {**asdict(plan), "seed": seed, "holdout": holdout, "uids": None if uids is None else hex_id(*chosen)}
+    settings["release"] = hex_id(*(part["sha256"] for part in opened.mark["samples"]))
     settings["start"] = None if start is None else file_sha256(str(Path(start, "model.safetensors")))
-    if (found := _finished(Path(out), settings)) is not None:
-        return found
     run = Run(Path(out), opened, settings, plan, seed, join(device))
+    if (found := _finished(run)) is not None:
+        return found
     stretches, mark = checked(run, chosen)
     if run.place.rank == 0:
         run.log = Log(run.out, mark["step"] if mark else 0, plan.steps, tensorboard)
     fit(run, stretches, mark, None if start is None else read_weights(Path(start)), workers)
-    if run.place.rank > 0:
-        return None
+    result = _result(run, release, held) if run.place.rank == 0 else None
+    wait(run.place)  # whoever comes next finds what rank 0 has written
+    return result
+
+
+def _result(run: Run, release: str, held: int) -> dict[str, Any]:
+    """Write the model, the plot and, last, result.json; checkpoints go."""
     run.log.close()
+    plan = run.plan
     save_model(run.out, run.model, run.config, plan.weights)
     plot(run.out, f"{plan.model}, {plan.loss} loss, batch {plan.batch}", guessing(plan.loss, plan.batch))
-    held_out = evaluate(out, release=release, holdout=holdout, device=str(run.place.device)) if held else None
-    return _finish(run, held_out)
+    holdout, device = run.settings["holdout"], str(run.place.device)
+    held_out = evaluate(str(run.out), release=release, holdout=holdout, device=device) if held else None
+    lines = read_log(run.out)
+    seconds = [plan.batch / line["samples_per_s"] for line in lines]
+    waited = sum(line["data_wait_share"] * s for line, s in zip(lines, seconds))
+    result = {"out": str(run.out), "settings": run.settings, "steps": run.step, "loss": lines[-1]["loss"]}
+    result |= {"device": device, "ranks": run.place.world, "threads": torch.get_num_threads()}
+    result |= {"samples_per_s": round(plan.batch * len(lines) / sum(seconds), 1)}
+    result |= {"data_wait_share": round(waited / sum(seconds), 4), "held_out": held_out}
+    write_json(str(run.out / "result.json"), result)
+    remove_checkpoints(run.out)
+    return result
 
 
-def _sides(release: Release, holdout: float, uids: str | None) -> tuple[list[str] | None, int]:
-    """(uids to train on, None for all; number of pairs held out)."""
-    if not 0 <= holdout < 1:
-        raise RecipeError(f"--holdout {holdout}: wanted a share of at least 0 and below 1")
-    chosen, held = split(release, holdout)
-    if uids is None:
-        return chosen, len(held)
-    asked = frozenset(Path(uids).read_text().split())
-    everything = chosen if chosen is not None else release.samples(["uid"])["uid"].to_pylist()
-    return [uid for uid in everything if uid in asked], len(held)
-
-
-def _finished(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+def _finished(run: Run) -> dict[str, Any] | None:
     """The result of this very run if it is there; StaleOutputError where another run is."""
-    result = read_json(str(out / "result.json"))
+    result = read_json(str(run.out / "result.json"))
     if result is not None:
-        same_run(out, result["settings"], settings)
+        same_run(run.out, result["settings"], run.settings)
+    agree(run.place, {"finished": int(result is not None)}, run.out)
     return result
 
 
@@ -275,19 +285,6 @@ def _stop(run: Run, found: dict[str, Any], loss: float) -> None:
         f"loss is {loss} at step {found['step']}, lr {found['lr']:.2g}, {len(bad)} of {len(found['uids'])} samples of "
         f"rank {run.place.rank}: {', '.join(bad[:TOLD])} (all in {path}): lower the lr, or look at these samples"
     )
-
-
-def _finish(run: Run, held_out: dict[str, Any] | None) -> dict[str, Any]:
-    lines = read_log(run.out)
-    seconds = [run.plan.batch / line["samples_per_s"] for line in lines]
-    waited = sum(line["data_wait_share"] * s for line, s in zip(lines, seconds))
-    result = {"out": str(run.out), "settings": run.settings, "steps": run.step, "loss": lines[-1]["loss"]}
-    result |= {"device": str(run.place.device), "ranks": run.place.world, "threads": torch.get_num_threads()}
-    result |= {"samples_per_s": round(run.plan.batch * len(lines) / sum(seconds), 1)}
-    result |= {"data_wait_share": round(waited / sum(seconds), 4), "held_out": held_out}
-    write_json(str(run.out / "result.json"), result)
-    remove_checkpoints(run.out)
-    return result
 
 
 if __name__ == "__main__":
