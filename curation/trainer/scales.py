@@ -19,11 +19,11 @@ class Scale:
     model: str
     samples_seen: Count  # over all epochs; rounded down to whole batches
     batch: Count  # over all ranks
-    lr: float  # peak, after the warm-up
-    warmup_steps: int
-    beta2: float
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # peak, after the warm-up
+    warmup_steps: Annotated[int, Field(ge=0)]
+    beta2: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: float = 0.2  # Radford et al. 2021 (arXiv:2103.00020) table 18; matrices only
-    clip_norm: float | None = None  # of the gradient of all parameters
+    clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # of the gradient of all parameters
     weights: Literal["float32", "float16", "bfloat16"] = "float32"  # in which the model is saved
     # What follows is as published unless --set says otherwise: one name a method.
     loss: Literal["clip", "siglip"] = "clip"  # arXiv:2103.00020; arXiv:2303.15343
@@ -37,6 +37,7 @@ class Scale:
     tuning_share: Annotated[float, Field(gt=0, lt=1)] = 0.36 / 6.36  # of samples seen: its second phase, in full
     phases: bool = True  # follow the [[phase]] tables of the release's recipe: WFPP (arXiv:2410.10879)
     experts: bool = False  # MoDE (arXiv:2404.16030): one model per cluster_group of the release, trainer/experts.py
+    checkpoints: Annotated[int, Field(ge=0)] = 10  # over the run; one more at the end of each phase
     # How it is computed; the result is the same up to rounding.
     lanes: Count | None = None  # streams of samples that a batch is dealt from; null: the ranks
     accumulate: Count = 1  # pieces of a rank's batch that go through the model one after the other

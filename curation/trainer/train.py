@@ -42,8 +42,7 @@ from curation.trainer.phases import Phase, learning_rate
 from curation.trainer.run import Run, checked, prepare, share_kept
 from curation.trainer.scales import SCALES, changed
 
-CHECKPOINTS = 10  # per run: a killed run loses at most a tenth of its work
-CHECKPOINT_S = 1800  # and about half an hour of it
+CHECKPOINT_S = 1800  # a killed run loses at most about half an hour of its work, however few its checkpoints
 TOLD = 5  # uids in a message; the file beside it has them all
 
 
@@ -170,7 +169,7 @@ def fit_phase(run: Run, phase: Phase, number: int, first: int, batches: Iterator
 
     A step is told once the next one has been given to the device, so that a GPU never waits for a number to be read.
     """
-    every = max(run.plan.steps // CHECKPOINTS, 1)
+    every = max(run.plan.steps // max(run.plan.checkpoints, 1), 1)
     saved = began = time.perf_counter()
     last = None
     while run.step < first + phase.steps:
@@ -262,27 +261,29 @@ def _forward(run: Run, number: int, piece: tuple) -> tuple[torch.Tensor, ...]:
 
 
 def tell(run: Run, found: dict[str, Any] | None) -> None:
-    """One line of the log; CurationError, with the step and the batch, where the loss is no number."""
+    """One line of the log; CurationError, with the step and the batch, where loss or gradient is no number."""
     if found is None:
         return
-    step, loss = found["step"], found["loss"].item()
-    if not math.isfinite(loss):
-        _stop(run, found, loss)
+    step = found["step"]
+    values = {"step": step, "samples": step * run.plan.batch, "phase": found["phase"], "epoch": found["epoch"]}
+    values |= {"loss": found["loss"].item(), "lr": found["lr"]}
+    values |= {name: found[name].item() for name in ("grad_norm", "logit_scale")}
+    for name in ("loss", "grad_norm"):
+        if not math.isfinite(values[name]):
+            _stop(run, found, f"{name} is {values[name]}")
     if run.log is None:
         return
-    values = {"step": step, "samples": step * run.plan.batch, "phase": found["phase"], "epoch": found["epoch"]}
-    values |= {"loss": loss, "lr": found["lr"]} | {n: found[n].item() for n in ("grad_norm", "logit_scale")}
     speed, share = run.plan.batch / found["seconds"], found["waited"] / found["seconds"]
     run.log.add(values | {"samples_per_s": float(f"{speed:.4g}"), "data_wait_share": round(share, 4)})
 
 
-def _stop(run: Run, found: dict[str, Any], loss: float) -> None:
+def _stop(run: Run, found: dict[str, Any], what: str) -> None:
     """Every rank leaves the uids of its part of the batch, and names those whose features are no numbers."""
     bad = [uid for uid, fine in zip(found["uids"], found["finite"].tolist()) if not fine] or found["uids"]
     path = run.out / f"stopped-{run.place.rank}.json"
     write_json(str(path), {"step": found["step"], "lr": repr(found["lr"]), "uids": found["uids"], "not_finite": bad})
     raise CurationError(
-        f"loss is {loss} at step {found['step']}, lr {found['lr']:.2g}, {len(bad)} of {len(found['uids'])} samples of "
+        f"{what} at step {found['step']}, lr {found['lr']:.2g}, {len(bad)} of {len(found['uids'])} samples of "
         f"rank {run.place.rank}: {', '.join(bad[:TOLD])} (all in {path}): lower the lr, or look at these samples"
     )
 
