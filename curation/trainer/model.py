@@ -82,9 +82,9 @@ def carry(weights: dict[str, torch.Tensor], model: Any) -> None:
     are, and those that a shorter caption never had begin as the model's own. RecipeError where anything else differs.
     """
     own, found = model.state_dict(), dict(weights)
-    if PICTURE in own and found[PICTURE].shape != own[PICTURE].shape:
+    if _resizable(PICTURE, own, found):
         found[PICTURE] = _resized(found[PICTURE], len(own[PICTURE]))
-    if TEXT in own and found[TEXT].shape != own[TEXT].shape:
+    if _resizable(TEXT, own, found):
         both = min(len(found[TEXT]), len(own[TEXT]))
         found[TEXT] = torch.cat([found[TEXT][:both], own[TEXT][both:].to(found[TEXT])])
     other = sorted(k for k in own.keys() | found.keys() if k not in own or k not in found)
@@ -92,6 +92,12 @@ def carry(weights: dict[str, torch.Tensor], model: Any) -> None:
     if other:
         raise RecipeError(f"weights of another architecture: {other[:3]} differ ({len(other)} in all)")
     model.load_state_dict(found)
+
+
+def _resizable(name: str, own: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> bool:
+    """Whether both have positions of that name, in another number."""
+    both = name in own and name in found
+    return both and len(own[name]) != len(found[name]) and own[name].shape[1:] == found[name].shape[1:]
 
 
 def _resized(positions: torch.Tensor, count: int) -> torch.Tensor:

@@ -110,7 +110,7 @@ def test_pieces_and_checkpointing_give_the_same_run(quick, log, changes):
 
 def test_half_precision_is_near(quick, log):
     wanted, found = log(quick("a")), log(quick("b", "precision=bfloat16"))
-    assert found[0]["loss"] == pytest.approx(wanted[0]["loss"], rel=0.02) != wanted[0]["loss"]
+    assert found[0]["loss"] == pytest.approx(wanted[0]["loss"], rel=0.02) and found[0]["loss"] != wanted[0]["loss"]
 
 
 def test_a_run_starts_from_another(quick, log, small, tmp_path):
@@ -220,7 +220,7 @@ def test_a_sample_without_numbers_is_named(quick, monkeypatch, tmp_path):
         ({"holdout": 1.0}, "holdout 1.0"),
         ({"samples_seen": 3}, "one batch of samples seen"),
         ({"samples_seen": 0}, "samples_seen=0: Input should be greater than or equal to 1"),
-        ({"scale": "sample"}, "57 samples to train on, fewer than a batch of 256"),
+        ({"scale": "sample"}, r"\d\d samples to train on, fewer than a batch of 256"),
         ({"set": ["rate=1"]}, r"--set: no setting of a scale \['rate'\]; known: .*'lr'"),
         ({"set": ["loss=hinge"]}, "--set loss=hinge: Input should be 'clip' or 'siglip'"),
         ({"set": ["lanes=3"]}, "batch 16: wanted .* a multiple of 3 "),
