@@ -28,6 +28,7 @@ from curation.methods.routing import nearest_centres, route_experts
 from curation.methods.scores import clip_score_report, parse_mlm_score
 from curation.methods.selecting import top_share
 from curation.methods.semdedup import semdedup
+from curation.methods.shorter import reduce_tokens
 from curation.methods.text_masking import mask_boxes, masked_share
 from curation.methods.uniforms import keyed_uniforms
 from curation.methods.whitening import conformity, whiten_fit, whiten_loglik
@@ -75,6 +76,7 @@ __all__ = [
     "pmi",
     "q16",
     "q16_flags",
+    "reduce_tokens",
     "route_experts",
     "sample_caption",
     "semdedup",

@@ -1,15 +1,20 @@
-"""What a training run leaves in its folder: checkpoints to go on from, the model for open_clip, the loss plot."""
+"""Checkpoints of a run: folders that open_clip loads as they are, with what a resumed run needs beside the weights.
 
-import json
+RUN/checkpoint-STEP/ holds `model.safetensors` (float32), `open_clip_config.json` and `optimizer.pt` (tensors and plain
+values only); RUN/checkpoint.json, written last, names the folder. So a kill at any moment leaves the one before whole.
+"""
+
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from curation.errors import StaleOutputError
-from curation.files import committing, write_json
+from curation.files import committing, read_json, write_json
 
-DTYPES = {"float16": torch.float16, "float32": torch.float32}
+DTYPES = {"float16": torch.float16, "float32": torch.float32, "bfloat16": torch.bfloat16}
+MARK = "checkpoint.json"
 
 
 def same_run(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -19,52 +24,60 @@ def same_run(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
         raise StaleOutputError(f"{out} holds another run, with {other}: name another --out")
 
 
-def save_checkpoint(
-    out: Path, settings: dict[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int
-) -> None:
-    """Commit all that a resumed run needs to OUT/checkpoint.pt; it holds tensors and plain values only."""
-    state = {"settings": settings, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-    with committing(str(out / "checkpoint.pt")) as file:
-        torch.save(state, file)
-
-
-def resume(out: Path, settings: dict[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """The step that OUT/checkpoint.pt holds, once it is loaded, or 0; log lines of later steps are forgotten."""
-    path, log = out / "checkpoint.pt", out / "log.jsonl"
-    step = 0
-    if path.exists():
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        same_run(out, state["settings"], settings)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
-    if log.exists():
-        lines = log.read_text().splitlines(keepends=True)
-        # A line cut by a kill has no end; it is of a later step than any checkpoint.
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        log.write_text("".join(kept))
-    return step
-
-
-def save_model(out: Path, model: torch.nn.Module, config: dict[str, Any], weights: str) -> None:
-    """OUT/model.safetensors in the dtype `weights` and OUT/open_clip_config.json: open_clip loads `local-dir:OUT`."""
+def save_model(folder: Path, model: torch.nn.Module, config: dict[str, Any], weights: str) -> None:
+    """FOLDER/model.safetensors in the dtype `weights` and open_clip_config.json: open_clip loads `local-dir:FOLDER`."""
     from safetensors.torch import save
 
     tensors = {k: v.detach().to("cpu", DTYPES[weights]).contiguous() for k, v in model.state_dict().items()}
-    write_json(str(out / "open_clip_config.json"), {**config, "preprocess_cfg": model.visual.preprocess_cfg})
-    with committing(str(out / "model.safetensors")) as file:
+    write_json(str(folder / "open_clip_config.json"), {**config, "preprocess_cfg": model.visual.preprocess_cfg})
+    with committing(str(folder / "model.safetensors")) as file:
         file.write(save(tensors, {"format": "pt"}))
 
 
-def plot(out: Path, title: str, chance: float) -> None:
-    """OUT/loss.png: the loss over the samples seen, with the loss of guessing."""
-    from matplotlib.figure import Figure
+def save_checkpoint(
+    out: Path, mark: dict[str, Any], model: torch.nn.Module, optimizer: torch.optim.Optimizer, config: dict[str, Any]
+) -> None:
+    """Commit a checkpoint; `mark` says what run it is of and how far: settings, ranks, step, phase. Older ones go."""
+    folder = out / f"checkpoint-{mark['step']}"
+    save_model(folder, model, config, "float32")
+    with committing(str(folder / "optimizer.pt")) as file:
+        torch.save(optimizer.state_dict(), file)
+    write_json(str(out / MARK), {**mark, "folder": folder.name})
+    remove_checkpoints(out, but=folder.name)
 
-    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([line["samples"] for line in lines], [line["loss"] for line in lines])
-    axes.axhline(chance, color="grey", linestyle=":", label="chance")
-    axes.set(xlabel="samples seen", ylabel="contrastive loss", title=title)
-    axes.legend()
-    figure.savefig(out / "loss.png", dpi=120, metadata={"Software": None})
+
+def remove_checkpoints(out: Path, but: str | None = None) -> None:
+    """Delete all checkpoints of a run, or all but one."""
+    if but is None:
+        (out / MARK).unlink(missing_ok=True)
+    for folder in out.glob("checkpoint-*"):
+        if folder.name != but:
+            shutil.rmtree(folder)
+
+
+def read_mark(out: Path, settings: dict[str, Any], ranks: int) -> dict[str, Any] | None:
+    """What RUN/checkpoint.json says, or None without one; StaleOutputError where another run left it, or other ranks
+    did: their sums round otherwise, so that the loss curve would be another one.
+    """
+    mark = read_json(str(out / MARK))
+    if mark is None:
+        return None
+    same_run(out, mark["settings"], settings)
+    if mark["ranks"] != ranks:
+        raise StaleOutputError(
+            f"{out} holds a run of {mark['ranks']} ranks at step {mark['step']}, this is one of {ranks}: "
+            f"start {mark['ranks']} to go on, or name another --out"
+        )
+    return mark
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors of FOLDER/model.safetensors, float32."""
+    from safetensors.torch import load_file
+
+    return {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
+
+
+def read_optimizer(folder: Path) -> dict[str, Any]:
+    """The optimiser's state; nothing but tensors and plain values is unpickled."""
+    return torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)

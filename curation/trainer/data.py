@@ -1,18 +1,24 @@
 """Batches for the trainer: which samples are held out, and encoded samples -> pixels and tokens."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import xxhash
 from PIL import Image
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from curation.decode import decode_small
+from curation.errors import RecipeError
+from curation.methods.mixing import sample_caption
+from curation.methods.shorter import reduce_tokens
 from curation.shards.dataset import ManifestDataset
 from curation.shards.manifest import Release
+from curation.trainer.augment import DRAWS, WIDE_AREA, rand_augment
 
 AREA = (0.9, 1.0)  # of the crop, as a share: open_clip's default augmentation
 RATIO = (3 / 4, 4 / 3)  # width over height of the crop: torchvision's RandomResizedCrop, which open_clip uses
@@ -37,52 +43,141 @@ def split(release: Release, holdout: float) -> tuple[list[str] | None, list[str]
     return sides
 
 
+def sides(release: Release, holdout: float, uids: str | None) -> tuple[list[str] | None, int]:
+    """(uids to train on, None for all; number of pairs held out)."""
+    if not 0 <= holdout < 1:
+        raise RecipeError(f"--holdout {holdout}: wanted a share of at least 0 and below 1")
+    chosen, held = split(release, holdout)
+    if uids is None:
+        return chosen, len(held)
+    asked = frozenset(Path(uids).read_text().split())
+    everything = chosen if chosen is not None else release.samples(["uid"])["uid"].to_pylist()
+    return [uid for uid in everything if uid in asked], len(held)
+
+
+def further_captions(release: Release) -> dict[str, list[str]]:
+    """The captions of each sample besides its own, of those that have some; negative ones describe what is not there
+    and are left out.
+    """
+    table = release.samples(["uid", "captions"])
+    rows = zip(table["uid"].to_pylist(), table["captions"].to_pylist())
+    found = {uid: [c["text"] for c in captions or [] if not c["negative"]] for uid, captions in rows}
+    return {uid: texts for uid, texts in found.items() if texts}
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Captions -> int64 (n, context): open_clip's tokenizer, but a caption that is too long is cut by `mode`."""
+
+    tokenizer: Callable[..., torch.Tensor]
+    context: int | None = None  # None: the tokenizer's
+    mode: str = "truncate"
+
+    def check(self) -> "Tokens":
+        """Itself; RecipeError where the tokenizer cannot do what is asked."""
+        if self.mode != "truncate" and type(self.tokenizer).__name__ != "SimpleTokenizer":
+            kind = type(self.tokenizer).__name__
+            raise RecipeError(f"tokens={self.mode}: wanted the tokenizer of CLIP, found {kind}; it can only truncate")
+        return self
+
+    def __call__(self, texts: list[str], keys: list[tuple]) -> torch.Tensor:
+        """Each caption's draws depend on its key alone."""
+        if self.mode == "truncate":
+            return self.tokenizer(texts, self.context) if self.context else self.tokenizer(texts)
+        context = self.context or self.tokenizer.context_length
+        found = torch.zeros(len(texts), context, dtype=torch.long)
+        for row, text, key in zip(found, texts, keys):
+            whole = self.tokenizer.encode(text)
+            drawn = [uniform("tokens", *key, n) for n in range(len(whole) if self.mode == "random" else 1)]
+            kept = reduce_tokens(whole, context, self.mode, uniforms=drawn)
+            ids = [self.tokenizer.sot_token_id, *kept, self.tokenizer.eot_token_id]
+            row[: len(ids)] = torch.tensor(ids)
+        return found
+
+
 @dataclass(frozen=True)
 class Collate:
     """Samples -> {uid, pixels, tokens}: uint8 (n, 3, side, side) cropped at random, int64 (n, context).
 
     The crop is open_clip's for training, but from keyed uniforms: a sample has one crop per seed and epoch, in
-    whichever worker and batch it falls. Where the drawn shape does not fit it is narrowed, not drawn again.
+    whichever worker and batch it falls. Where the drawn shape does not fit it is narrowed, not drawn again. So it is
+    with what else is drawn: operations of a `strong` augmentation, one of several `captions`, the tokens kept.
     """
 
     side: int
-    tokenizer: Callable[[list[str]], torch.Tensor]
+    tokens: Tokens
     seed: int
     epoch: int
+    strong: bool = False
+    captions: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
 
     def __call__(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
         uids = [sample["uid"] for sample in samples]
         pixels = np.stack([self.crop(decode_small(s["image"]), s["uid"]) for s in samples])
-        tokens = self.tokenizer([sample["text"] for sample in samples])
+        texts = [self.caption(s["uid"], s["text"]) for s in samples]
+        tokens = self.tokens(texts, [(self.seed, self.epoch, uid) for uid in uids])
         return {"uid": uids, "pixels": torch.from_numpy(pixels).permute(0, 3, 1, 2), "tokens": tokens}
+
+    def caption(self, uid: str, text: str) -> str:
+        """The sample's own caption, or where it has several one of them, each as likely."""
+        others = self.captions.get(uid)
+        return sample_caption([text, *others], uniform("caption", self.seed, self.epoch, uid)) if others else text
 
     def crop(self, pixels: np.ndarray, uid: str) -> np.ndarray:
         """uint8 (side, side, 3) out of (height, width, 3)."""
         height, width = pixels.shape[:2]
         area, ratio, x, y = (uniform("crop", self.seed, self.epoch, uid, draw) for draw in range(4))
-        edge = min(height, width) * (AREA[0] + (AREA[1] - AREA[0]) * area) ** 0.5
+        least, most = WIDE_AREA if self.strong else AREA
+        edge = min(height, width) * (least + (most - least) * area) ** 0.5
         stretch = (RATIO[0] * (RATIO[1] / RATIO[0]) ** ratio) ** 0.5
         wide, high = min(edge * stretch, width), min(edge / stretch, height)
         left, top = x * (width - wide), y * (height - high)
         box = (left, top, left + wide, top + high)
         # reducing_gap: from a much larger picture, shrink by a whole factor first; to the eye the same, and faster.
         image = Image.fromarray(pixels).resize((self.side,) * 2, Image.Resampling.BICUBIC, box, reducing_gap=3.0)
+        if self.strong:
+            image = rand_augment(image, [uniform("augment", self.seed, self.epoch, uid, n) for n in range(DRAWS)])
         return np.asarray(image)
 
 
-def epoch_batches(
-    dataset: ManifestDataset, collate: Collate, *, batch: int, start: int = 0, workers: int = 0
-) -> Iterator[dict[str, Any]]:
-    """The whole batches of one epoch from the batch numbered `start` on, the same for any number of workers."""
-    dataset.set_epoch(collate.epoch, start * batch)
-    dataset.block = batch
-    loader = DataLoader(dataset, batch_size=batch, collate_fn=collate, num_workers=workers)
-    for number, found in enumerate(loader, start):
-        if number == batches_per_epoch(dataset, batch):
-            return
-        yield found
+class Batches(IterableDataset):
+    """The whole batches of one rank, an epoch each time it is iterated, the same for any number of workers.
+
+    The order of an epoch is cut into `lanes` runs, and every batch takes equally many samples of each: those of the
+    lanes from `first` to `last` are this rank's. So the batches depend on the lanes, not on the ranks that share them,
+    and a rank reads its own shards. Each iteration is the next epoch, from batch `start` the first time: workers that
+    persist count for themselves.
+    """
+
+    def __init__(
+        self, release: str, collate: Collate, *, uids: list[str] | None, lanes: tuple[int, int, int], batch: int
+    ) -> None:
+        self.collate, self.epoch, self.start = collate, collate.epoch, 0
+        first, last, all_lanes = lanes
+        self.block = batch // all_lanes  # samples that a lane gives to a batch
+        shared = {"seed": collate.seed, "world": all_lanes, "uids": uids, "block": self.block}
+        self.lanes = [ManifestDataset(release, rank=lane, **shared) for lane in range(first, last)]
+        rows = sum(self.lanes[0].rows)
+        self.per_epoch = rows // all_lanes // self.block
+
+    def begin(self, epoch: int, start: int) -> "Batches":
+        """Itself, to give batch `start` of that epoch first."""
+        self.epoch, self.start = epoch, start
+        return self
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker = get_worker_info()
+        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        epoch, start = self.epoch, self.start
+        self.epoch, self.start = epoch + 1, 0
+        for lane in self.lanes:
+            lane.set_epoch(epoch, start * self.block)
+        collate = replace(self.collate, epoch=epoch)
+        streams = [iter(lane) for lane in self.lanes]
+        for _ in range(start + number, self.per_epoch, workers):
+            yield collate([sample for stream in streams for sample in islice(stream, self.block)])
 
 
-def batches_per_epoch(dataset: ManifestDataset, batch: int) -> int:
-    """Whole batches of every rank in an epoch; what is left over comes into one in another epoch's order."""
-    return sum(dataset.rows) // dataset.world // batch
+def loader(batches: Batches, workers: int, pinned: bool = False) -> DataLoader:
+    """Iterated once an epoch; `workers` processes read and decode beside the training and last until it ends."""
+    return DataLoader(batches, batch_size=None, num_workers=workers, persistent_workers=workers > 0, pin_memory=pinned)

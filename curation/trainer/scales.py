@@ -1,25 +1,76 @@
-"""The trainer's one dial: a scale fixes model, samples and optimisation together."""
+"""The trainer's one dial: a scale fixes model, samples and optimisation together; `changed` replaces settings of it."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from curation.errors import RecipeError, unknown
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What is trained and for how long. `model` is a packaged configuration or an architecture of open_clip."""
+    """What is trained, how and for how long. `model` is a packaged configuration or an architecture of open_clip."""
 
     model: str
-    samples_seen: int  # over all epochs; rounded down to whole batches
-    batch: int  # over all ranks
-    lr: float  # peak, after the warm-up
-    warmup_steps: int
-    beta2: float
+    samples_seen: Count  # over all epochs; rounded down to whole batches
+    batch: Count  # over all ranks
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # peak, after the warm-up
+    warmup_steps: Annotated[int, Field(ge=0)]
+    beta2: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: float = 0.2  # Radford et al. 2021 (arXiv:2103.00020) table 18; matrices only
-    clip_norm: float | None = None  # of the gradient of all parameters
-    weights: str = "float32"  # in which the model is saved
+    clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # of the gradient of all parameters
+    weights: Literal["float32", "float16", "bfloat16"] = "float32"  # in which the model is saved
+    # What follows is as published unless --set says otherwise: one name a method.
+    loss: Literal["clip", "siglip"] = "clip"  # arXiv:2103.00020; arXiv:2303.15343
+    augment: Literal["crop", "strong"] = "crop"  # strong: Scaling (Down) CLIP (arXiv:2404.08197), trainer/augment.py
+    captions: Literal["first", "any"] = "first"  # any: one of all each visit, LaCLIP (arXiv:2305.20088)
+    keep_patches: Share | None = None  # FLIP, CLIPA (arXiv:2212.00794, 2305.07017); null: what the model's file says
+    patches: Literal["random", "grid", "block"] = "random"  # which are kept
+    tokens: Literal["truncate", "random", "block"] = "truncate"  # which of a caption that is too long are kept
+    reduced_image: Count | None = None  # px: CLIPA's first phase, at a smaller side
+    reduced_text: Annotated[int, Field(ge=3)] | None = None  # and with fewer tokens, specials included
+    tuning_share: Annotated[float, Field(gt=0, lt=1)] = 0.36 / 6.36  # of samples seen: its second phase, in full
+    phases: bool = True  # follow the [[phase]] tables of the release's recipe: WFPP (arXiv:2410.10879)
+    experts: bool = False  # MoDE (arXiv:2404.16030): one model per cluster_group of the release, trainer/experts.py
+    checkpoints: Annotated[int, Field(ge=0)] = 10  # over the run; one more at the end of each phase
+    # How it is computed; the result is the same up to rounding.
+    lanes: Count | None = None  # streams of samples that a batch is dealt from; null: the ranks
+    accumulate: Count = 1  # pieces of a rank's batch that go through the model one after the other
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on CUDA, float32 on a CPU
+    checkpointing: bool = False  # keep fewer activations, compute them again
+    compile: bool = False  # torch.compile: minutes at the start, about a tenth faster on a GPU, nothing on a CPU
 
     @property
     def steps(self) -> int:
         return self.samples_seen // self.batch
+
+
+def changed(scale: Scale, changes: list[str], where: str = "--set") -> Scale:
+    """The scale with settings replaced: NAME=VALUE, the value as JSON or plain text; RecipeError for a wrong one.
+
+    >>> changed(SCALES["tiny"], ["loss=siglip", "lr=1e-4", "clip_norm=null"]).lr
+    0.0001
+    """
+    values = asdict(scale)
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals or name not in values:
+            raise unknown("setting of a scale", [name], values, where)
+        try:
+            values[name] = json.loads(text)
+        except json.JSONDecodeError:
+            values[name] = text
+    try:
+        return TypeAdapter(Scale).validate_python(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = fault["loc"][0]
+        raise RecipeError(f"{where} {name}={fault['input']}: {fault['msg']}") from None
 
 
 def _datacomp(model: str, samples_seen: int, batch: int, lr: float, warmup_steps: int, beta2: float) -> Scale:

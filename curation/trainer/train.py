@@ -1,63 +1,52 @@
-"""Train a CLIP model on a release, top to bottom: settings, model, optimiser, loop, loss, log, checkpoint, result.
+"""Train a CLIP model on a release, top to bottom: settings, phases, loop, step, loss, log, result.
 
     python -m curation.trainer.train RELEASE --scale NAME --out RUN
     torchrun --nproc-per-node 8 -m curation.trainer.train RELEASE --scale NAME --out RUN
 
 RUN/ holds `model.safetensors` and `open_clip_config.json` (so `local-dir:RUN` names the model), `log.jsonl` (one line
-per log step), `loss.png`, `result.json` (written last) and, until then, `checkpoint.pt`, from which a killed run goes
-on when the same command is given again.
+per step), `loss.png`, `result.json` (written last) and, until then, a checkpoint from which a killed run goes on when
+the same command is given again. docs/trainer.md says what can be set.
 """
 
-import json
-import logging
 import math
-import os
-import sys
-import tempfile
 import time
-from dataclasses import asdict, dataclass, field, replace
-from importlib.resources import files
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
-from torch.nn.parallel import DistributedDataParallel
+import xxhash
 
-from curation.errors import CurationError, MissingModelError, RecipeError, unknown
-from curation.files import read_json, write_json
-from curation.images import threads
-from curation.models.clip import ensure_torchvision
+from curation.errors import CurationError, unknown
+from curation.files import file_sha256, read_json, write_json
 from curation.schema import hex_id
-from curation.shards.dataset import ManifestDataset
 from curation.shards.manifest import Release
-from curation.trainer.checkpoints import plot, resume, same_run, save_checkpoint, save_model
-from curation.trainer.data import Collate, batches_per_epoch, epoch_batches, split
+from curation.trainer.checkpoints import (
+    read_optimizer,
+    read_weights,
+    remove_checkpoints,
+    same_run,
+    save_checkpoint,
+    save_model,
+)
+from curation.trainer.data import Batches, Collate, further_captions, loader, sides
+from curation.trainer.distributed import agree, gather, join, mean, own_sum, wait
 from curation.trainer.evaluate import evaluate
-from curation.trainer.scales import SCALES, Scale
+from curation.trainer.logs import Log, plot, read_log
+from curation.trainer.losses import STARTS, guessing, loss_of
+from curation.trainer.model import normalised
+from curation.trainer.patches import drawn, grid_of
+from curation.trainer.phases import Phase, learning_rate
+from curation.trainer.run import Run, checked, prepare, share_kept
+from curation.trainer.scales import SCALES, changed
 
-LOG_LINES = 200  # per run: enough for a curve
-CHECKPOINTS = 10  # per run: a killed run loses at most a tenth of its work
-MAX_LOGIT_SCALE = math.log(100)  # Radford et al. 2021 (arXiv:2103.00020) section 2.5
+CHECKPOINT_S = 1800  # a killed run loses at most about half an hour of its work, however few its checkpoints
+TOLD = 5  # uids in a message; the file beside it has them all
 
 
 # ---- settings -------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Run:
-    """One training: what it depends on, where it runs, and how far it is."""
-
-    out: Path
-    settings: dict[str, Any]
-    plan: Scale
-    seed: int
-    rank: int
-    world: int
-    device: torch.device
-    step: int = 0
-    model: Any = field(default=None, repr=False)
-    optimizer: Any = field(default=None, repr=False)
 
 
 def train(
@@ -68,208 +57,235 @@ def train(
     seed: int = 0,
     holdout: float = 0.05,
     samples_seen: int | None = None,
+    set: list[str] | None = None,
     uids: str | None = None,
+    start: str | None = None,
     workers: int = 1,
     device: str | None = None,
+    tensorboard: bool = False,
 ) -> dict[str, Any] | None:
     """Train a CLIP model of a scale on a release and say how well it finds the pairs that were held out.
 
-    --holdout is the share of images never trained on; --samples-seen replaces the scale's; --uids is a file with the
-    uids to train on, one a line; --workers read and decode beside the training and do not change the result; --device
-    is cpu, cuda or cuda:N, by default cuda where there is one. On the CPU the result is a function of the release, the
-    settings and the number of threads. Raises RecipeError for a wrong setting, StaleOutputError where OUT holds
-    another run, CurationError where the loss stops being a number.
+    --holdout is the share of images never trained on; --samples-seen replaces the scale's; --set NAME=VALUE replaces
+    any setting of it, as loss=siglip (docs/trainer.md lists them); --uids is a file with the uids to train on, one a
+    line; --start is the folder of another run, whose weights are the first ones; --workers read and decode beside the
+    training and do not change the result; --device is cpu, cuda or cuda:N, by default cuda where there is one. On the
+    CPU the result is a function of the release, the settings and the number of ranks and threads. Raises RecipeError
+    for a wrong setting, StaleOutputError where OUT holds another run, CurationError where the loss stops being a
+    number.
     """
     if scale not in SCALES:
         raise unknown("scale", [scale], SCALES, "--scale")
+    plan = changed(SCALES[scale], [*([] if samples_seen is None else [f"samples_seen={samples_seen}"]), *(set or [])])
+    if plan.experts:
+        from curation.trainer.experts import train_experts
+
+        told = {"scale": scale, "out": out, "seed": seed, "holdout": holdout, "set": set, "start": start}
+        told |= {"workers": workers, "device": device, "tensorboard": tensorboard}
+        return train_experts(release, plan, told, uids)
     opened = Release.open(release)
-    chosen, held = _sides(opened, holdout, uids)
-    plan = replace(SCALES[scale], samples_seen=samples_seen or SCALES[scale].samples_seen)
-    parts = [part["sha256"] for part in opened.mark["samples"]]
-    settings = {**asdict(plan), "release": hex_id(*parts), "seed": seed, "holdout": holdout}
-    settings["uids"] = None if uids is None else hex_id(*chosen)
-    if (found := _finished(Path(out), settings)) is not None:
+    chosen, held = sides(opened, holdout, uids)
+    settings = {**asdict(plan), "seed": seed, "holdout": holdout, "uids": None if uids is None else hex_id(*chosen)}
+    settings["release"] = hex_id(*(part["sha256"] for part in opened.mark["samples"]))
+    settings["start"] = None if start is None else file_sha256(str(Path(start, "model.safetensors")))
+    run = Run(Path(out), opened, settings, plan, seed, join(device))
+    if (found := _finished(run)) is not None:
         return found
-    run = Run(Path(out), settings, plan, seed, *_join_ranks(device))
-    data = ManifestDataset(release, seed=seed, rank=run.rank, world=run.world, uids=chosen)
-    _check_size(run, data)
-    run.model, tokenizer, config = build_model(plan.model, seed)
-    run.model.to(run.device)
-    run.optimizer = adamw(run.model, plan)
-    run.step = resume(run.out, settings, run.model, run.optimizer)
-    fit(run, data, Collate(run.model.visual.image_size[0], tokenizer, seed, 0), workers)
-    if run.rank > 0:
-        return None
-    save_model(run.out, run.model, config, plan.weights)
-    plot(run.out, f"{plan.model}, batch {plan.batch}", math.log(plan.batch))
-    held_out = evaluate(out, release=release, holdout=holdout, device=str(run.device)) if held else None
-    return _finish(run, held_out)
-
-
-def _sides(release: Release, holdout: float, uids: str | None) -> tuple[list[str] | None, int]:
-    """(uids to train on, None for all; number of pairs held out)."""
-    if not 0 <= holdout < 1:
-        raise RecipeError(f"--holdout {holdout}: wanted a share of at least 0 and below 1")
-    chosen, held = split(release, holdout)
-    if uids is None:
-        return chosen, len(held)
-    asked = set(Path(uids).read_text().split())
-    everything = chosen if chosen is not None else release.samples(["uid"])["uid"].to_pylist()
-    return [uid for uid in everything if uid in asked], len(held)
-
-
-def _finished(out: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """The result of this very run if it is there; StaleOutputError where another run is."""
-    result = read_json(str(out / "result.json"))
-    if result is not None:
-        same_run(out, result["settings"], settings)
+    stretches, mark = checked(run, chosen)
+    if run.place.rank == 0:
+        run.log = Log(run.out, mark["step"] if mark else 0, plan.steps, tensorboard)
+    fit(run, stretches, mark, None if start is None else read_weights(Path(start)), workers)
+    result = _result(run, release, held) if run.place.rank == 0 else None
+    wait(run.place)  # whoever comes next finds what rank 0 has written
     return result
 
 
-def _join_ranks(device: str | None) -> tuple[int, int, torch.device]:
-    """(rank, ranks, device) as torchrun says, one rank without it; the cores are shared by the ranks of a machine."""
-    rank, world, local = (int(os.environ.get(n, d)) for n, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
-    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    torch.set_num_threads(max(threads() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1))
-    if world > 1 and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("gloo" if name == "cpu" else "nccl")
-    return rank, world, torch.device(f"cuda:{local}" if name == "cuda" else name)
+def _result(run: Run, release: str, held: int) -> dict[str, Any]:
+    """Write the model, the plot and, last, result.json; checkpoints go."""
+    run.log.close()
+    plan = run.plan
+    save_model(run.out, run.model, run.config, plan.weights)
+    plot(run.out, f"{plan.model}, {plan.loss} loss, batch {plan.batch}", guessing(plan.loss, plan.batch))
+    holdout, device = run.settings["holdout"], str(run.place.device)
+    held_out = evaluate(str(run.out), release=release, holdout=holdout, device=device) if held else None
+    lines = read_log(run.out)
+    seconds = [plan.batch / line["samples_per_s"] for line in lines]
+    waited = sum(line["data_wait_share"] * s for line, s in zip(lines, seconds))
+    result = {"out": str(run.out), "settings": run.settings, "steps": run.step, "loss": lines[-1]["loss"]}
+    result |= {"device": device, "ranks": run.place.world, "threads": torch.get_num_threads()}
+    result |= {"samples_per_s": round(plan.batch * len(lines) / sum(seconds), 1)}
+    result |= {"data_wait_share": round(waited / sum(seconds), 4), "held_out": held_out}
+    write_json(str(run.out / "result.json"), result)
+    remove_checkpoints(run.out)
+    return result
 
 
-def _check_size(run: Run, data: ManifestDataset) -> None:
-    if run.plan.batch % run.world or run.plan.steps < 1:
-        raise RecipeError(
-            f"batch {run.plan.batch}: wanted a multiple of {run.world} ranks and one batch of samples seen"
-        )
-    if sum(data.rows) < run.plan.batch:
-        raise RecipeError(
-            f"{data.release.out}: {sum(data.rows)} samples to train on, fewer than a batch of {run.plan.batch}"
-        )
+def _finished(run: Run) -> dict[str, Any] | None:
+    """The result of this very run if it is there; StaleOutputError where another run is."""
+    result = read_json(str(run.out / "result.json"))
+    if result is not None:
+        same_run(run.out, result["settings"], run.settings)
+    agree(run.place, {"finished": int(result is not None)}, run.out)
+    return result
 
 
-# ---- model and optimiser --------------------------------------------------------------------------------------------
+# ---- phases and loop ------------------------------------------------------------------------------------------------
 
 
-def build_model(name: str, seed: int) -> tuple[Any, Any, dict[str, Any]]:
-    """(open_clip model with fresh weights, its tokenizer, its open_clip_config.json); MissingModelError if unknown."""
-    ensure_torchvision()
-    import open_clip
-
-    packaged = files("curation") / f"models/{name}.json"
-    config = json.loads(packaged.read_text("utf-8")) if packaged.is_file() else {}
-    config.setdefault("model_cfg", open_clip.get_model_config(name))
-    if config["model_cfg"] is None:
-        raise MissingModelError(f"no model {name!r}: neither packaged nor an architecture of open_clip")
-    torch.manual_seed(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "open_clip_config.json").write_text(json.dumps(config), "utf-8")
-        logging.disable(logging.WARNING)  # open_clip warns that the weights are random
-        model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-        logging.disable(logging.NOTSET)
-        return model, open_clip.get_tokenizer(f"local-dir:{folder}"), config
-
-
-def adamw(model: torch.nn.Module, plan: Scale) -> torch.optim.Optimizer:
-    """AdamW as CLIP was trained (arXiv:2103.00020 section 2.5): vectors, gains and the temperature do not decay."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    # eps: table 18 of the same paper, for vision transformers
-    return torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, plan.beta2), eps=1e-6, fused=True)
+def fit(run: Run, stretches: list[Phase], mark: dict[str, Any] | None, weights: Any, workers: int) -> None:
+    """Train phase after phase, from the checkpoint on where there is one; each has a fresh optimiser."""
+    run.step = mark["step"] if mark else 0
+    weights = read_weights(run.out / mark["folder"]) if mark else weights
+    captions = further_captions(run.release) if run.plan.captions == "any" else {}
+    first, epoch = 0, 0  # of the phase: its first step, and the number of its first epoch
+    for number, phase in enumerate(stretches):
+        per_epoch = phase.per_epoch(run.plan.batch, run.lanes[2])
+        if run.step < first + phase.steps or number == len(stretches) - 1:
+            tokens = prepare(run, phase, weights)
+            if mark and mark["phase"] == number:
+                run.optimizer.load_state_dict(read_optimizer(run.out / mark["folder"]))
+            past, start = divmod(run.step - first, per_epoch)
+            side, strong = run.model.visual.image_size[0], run.plan.augment == "strong"
+            collate = Collate(side, tokens, run.seed, epoch + past, strong, captions)
+            batches = Batches(run.release.out, collate, uids=phase.uids, lanes=run.lanes, batch=run.plan.batch)
+            fit_phase(run, phase, number, first, timed(batches.begin(epoch + past, start), workers))
+            weights = run.model.state_dict()
+        first, epoch = first + phase.steps, epoch + math.ceil(phase.steps / per_epoch)
 
 
-def learning_rate(step: int, plan: Scale) -> float:
-    """Linear warm-up to the peak, then a half cosine to 0."""
-    if step < plan.warmup_steps:
-        return plan.lr * (step + 1) / plan.warmup_steps
-    return plan.lr * (1 + math.cos(math.pi * (step - plan.warmup_steps) / (plan.steps - plan.warmup_steps))) / 2
+def timed(batches: Batches, workers: int) -> Iterator[dict[str, Any]]:
+    """The batches of epoch after epoch, each with its `epoch` and the seconds it was `waited` for."""
+    epoch, loaded = batches.epoch, loader(batches, workers, torch.cuda.is_available())
+    began = time.perf_counter()
+    while True:
+        for batch in loaded:
+            yield {**batch, "epoch": epoch, "waited": time.perf_counter() - began}
+            began = time.perf_counter()
+        epoch += 1
 
 
-# ---- loop -----------------------------------------------------------------------------------------------------------
+def fit_phase(run: Run, phase: Phase, number: int, first: int, batches: Iterator[dict[str, Any]]) -> None:
+    """Train from `run.step` to the end of the phase, whose first step is `first`, telling and saving on the way.
+
+    A step is told once the next one has been given to the device, so that a GPU never waits for a number to be read.
+    """
+    every = max(run.plan.steps // max(run.plan.checkpoints, 1), 1)
+    saved = began = time.perf_counter()
+    last = None
+    while run.step < first + phase.steps:
+        batch = next(batches)
+        found = update(run, learning_rate(run.step - first, phase), batch)
+        tell(run, last)
+        now = time.perf_counter()
+        last = found | {"phase": phase.name, "epoch": batch["epoch"], "seconds": now - began, "waited": batch["waited"]}
+        began = now
+        if run.step % every == 0 or run.step == first + phase.steps or now - saved > CHECKPOINT_S:
+            tell(run, last)
+            last, saved = None, now
+            mark = {"settings": run.settings, "ranks": run.place.world, "step": run.step, "phase": number}
+            if run.place.rank == 0:
+                save_checkpoint(run.out, mark, run.model, run.optimizer, run.config)
 
 
-def fit(run: Run, data: ManifestDataset, collate: Collate, workers: int) -> None:
-    """Train from `run.step` to the end of the plan, logging and saving on the way."""
-    local = run.plan.batch // run.world
-    per_epoch = batches_per_epoch(data, local)
-    model = DistributedDataParallel(run.model) if run.world > 1 else run.model
-    model.train()
-    losses, began = [], time.perf_counter()
-    while run.step < run.plan.steps:
-        epoch, start = divmod(run.step, per_epoch)
-        for batch in epoch_batches(data, replace(collate, epoch=epoch), batch=local, start=start, workers=workers):
-            found = update(run, model, batch)
-            losses.append(found["loss"])
-            if _due(run, LOG_LINES):
-                speed = len(losses) * run.plan.batch / (time.perf_counter() - began)
-                log(run, {"epoch": epoch, **found, "loss": sum(losses) / len(losses), "samples_per_s": round(speed, 1)})
-                losses, began = [], time.perf_counter()
-            if run.rank == 0 and _due(run, CHECKPOINTS):
-                save_checkpoint(run.out, run.settings, run.model, run.optimizer, run.step)
-            if run.step == run.plan.steps:
-                return
+# ---- one step -------------------------------------------------------------------------------------------------------
 
 
-def _due(run: Run, times: int) -> bool:
-    return run.step % max(run.plan.steps // times, 1) == 0 or run.step == run.plan.steps
+def update(run: Run, lr: float, batch: dict[str, Any]) -> dict[str, Any]:
+    """One step of gradient descent on this rank's part of a batch; what is to be told of it, as tensors.
 
-
-def update(run: Run, model: torch.nn.Module, batch: dict[str, Any]) -> dict[str, float]:
-    """One step of gradient descent; CurationError where the loss is no number."""
-    # What a step draws (patch dropout) depends on seed, rank and step alone, so a resumed run draws the same.
-    torch.manual_seed(run.seed + 1_000_003 * (run.step * run.world + run.rank + 1))
-    lr = learning_rate(run.step, run.plan)
+    The loss compares each picture with every caption of the batch, so it is no sum over pieces of it: all features are
+    computed first, and the loss's gradient by them then goes through the model piece by piece (GradCache,
+    arXiv:2101.06983). That is the gradient of the whole batch, whatever the number of pieces and ranks.
+    """
     for group in run.optimizer.param_groups:
         group["lr"] = lr
-    pixels = normalised(batch["pixels"].to(run.device), run.model.visual.preprocess_cfg)
-    tokens = batch["tokens"].to(run.device)
-    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.device.type == "cuda"):
-        image, text, temperature = model(pixels, tokens)  # (n, dim) unit rows, twice; exp of the learned scale
-    if run.world > 1:
-        image, text = (torch.cat(torch.distributed.nn.functional.all_gather(x.contiguous())) for x in (image, text))
-    # The symmetric loss of CLIP (arXiv:2103.00020 figure 3): each image is to pick its caption, each caption its image.
-    logits = temperature * image.float() @ text.float().T  # (batch, batch)
-    target = torch.arange(len(logits), device=run.device)
-    loss = (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
-    if not math.isfinite(loss.item()):
-        where = f"step {run.step + 1}, lr {lr:.2g}; {run.out}/log.jsonl shows how it got there"
-        raise CurationError(f"loss is {loss.item()} at {where}: lower the scale's lr, or look for broken samples")
-    run.optimizer.zero_grad()
+    pieces, whole = list(_pieces(run, batch)), run.plan.accumulate == 1
+    with torch.set_grad_enabled(whole):
+        given = [_forward(run, n, piece) for n, piece in enumerate(pieces)]
+    # (n, dim) unit rows of pictures, of captions; the scale's exponential; the bias where there is one
+    features = [torch.cat(each).detach().float() for each in list(zip(*given))[:2]]
+    leaves = [gather(each, run.place).requires_grad_() for each in features]
+    leaves += [each.detach().float().requires_grad_() for each in given[0][2:]]
+    size = len(features[0])
+    loss = loss_of(leaves, slice(run.place.rank * size, (run.place.rank + 1) * size))
     loss.backward()
+    rows = [own_sum(leaf.grad, run.place).split(size // len(pieces)) for leaf in leaves[:2]]
+    run.optimizer.zero_grad()
+    for n, piece in enumerate(pieces):
+        # Ranks exchange their gradients once, in the last backward pass.
+        with nullcontext() if run.place.world == 1 or n == len(pieces) - 1 else run.module.no_sync():
+            outputs = given[0] if whole else _forward(run, n, piece)
+            numbers = [leaf.grad if n == 0 else torch.zeros_like(leaf) for leaf in leaves[2:]]
+            gradients = [rows[0][n], rows[1][n], *numbers]
+            torch.autograd.backward(outputs, [g.to(o.dtype) for g, o in zip(gradients, outputs)])
     norm = torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.plan.clip_norm or math.inf)
     run.optimizer.step()
-    run.model.logit_scale.data.clamp_(0, MAX_LOGIT_SCALE)
+    largest = STARTS[run.plan.loss].largest
+    if largest < math.inf:
+        run.model.logit_scale.data.clamp_(0, largest)
     run.step += 1
-    return {"loss": loss.item(), "lr": lr, "grad_norm": norm.item(), "logit_scale": run.model.logit_scale.exp().item()}
+    finite = torch.isfinite(features[0]).all(1) & torch.isfinite(features[1]).all(1)
+    told = {"step": run.step, "loss": mean(loss.detach(), run.place), "lr": lr, "grad_norm": norm}
+    return told | {"logit_scale": run.model.logit_scale.detach().exp(), "finite": finite, "uids": batch["uid"]}
 
 
-def normalised(pixels: torch.Tensor, config: dict[str, Any]) -> torch.Tensor:
-    """float32 of uint8 (n, 3, side, side), less the model's mean, over its standard deviation."""
-    mean, std = (torch.tensor(config[k], device=pixels.device).view(3, 1, 1) * 255 for k in ("mean", "std"))
-    return (pixels - mean) / std
+def _pieces(run: Run, batch: dict[str, Any]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
+    """(pixels, tokens, kept patches) of each piece of this rank's batch."""
+    count = run.plan.accumulate
+    share, places = share_kept(run), [None] * count
+    if share < 1:
+        # Which patches are kept depends on seed, step and lane alone: neither on the ranks nor on a restart.
+        uniforms, patches = [], grid_of(run.model) ** 2
+        for lane in range(*run.lanes[:2]):
+            key = xxhash.xxh64_intdigest(f"patches\0{run.seed}\0{run.step}\0{lane}".encode()) >> 1
+            drawing = torch.Generator().manual_seed(key)
+            uniforms.append(torch.rand(run.plan.batch // run.lanes[2], patches, generator=drawing))
+        places = drawn(torch.cat(uniforms), share, run.plan.patches).to(run.place.device).chunk(count)
+    pixels, tokens = (batch[n].to(run.place.device, non_blocking=True).chunk(count) for n in ("pixels", "tokens"))
+    yield from zip(pixels, tokens, places)
 
 
-# ---- what is written ------------------------------------------------------------------------------------------------
+def _forward(run: Run, number: int, piece: tuple) -> tuple[torch.Tensor, ...]:
+    """What the model gives for one piece of the step; twice the same where it is asked twice."""
+    pixels, tokens, places = piece
+    # A model's own dropout draws from this: as in an uninterrupted run, other on each rank.
+    torch.manual_seed(run.seed + 1_000_003 * ((run.step * run.place.world + run.place.rank + 1) * 1009 + number))
+    if run.kept is not None:
+        run.kept.places = places
+    half = {"auto": run.place.device.type == "cuda", "bfloat16": True, "float32": False}[run.plan.precision]
+    with torch.autocast(run.place.device.type, torch.bfloat16, enabled=half):
+        return run.module(normalised(pixels, run.model.visual.preprocess_cfg), tokens)
 
 
-def log(run: Run, values: dict[str, Any]) -> None:
-    """One JSON line to RUN/log.jsonl and to stderr."""
-    if run.rank == 0:
-        line = json.dumps({"step": run.step, "samples": run.step * run.plan.batch, **values})
-        run.out.mkdir(parents=True, exist_ok=True)
-        with open(run.out / "log.jsonl", "a") as file:
-            file.write(line + "\n")
-        print(line, file=sys.stderr, flush=True)
+# ---- what is told ---------------------------------------------------------------------------------------------------
 
 
-def _finish(run: Run, held_out: dict[str, Any] | None) -> dict[str, Any]:
-    last = json.loads((run.out / "log.jsonl").read_text().splitlines()[-1])
-    result = {"out": str(run.out), "settings": run.settings, "steps": run.step, "loss": last["loss"]}
-    result |= {"device": str(run.device), "ranks": run.world, "threads": torch.get_num_threads()}
-    result |= {"samples_per_s": last["samples_per_s"], "held_out": held_out}
-    write_json(str(run.out / "result.json"), result)
-    (run.out / "checkpoint.pt").unlink(missing_ok=True)
-    return result
+def tell(run: Run, found: dict[str, Any] | None) -> None:
+    """One line of the log; CurationError, with the step and the batch, where loss or gradient is no number."""
+    if found is None:
+        return
+    step = found["step"]
+    values = {"step": step, "samples": step * run.plan.batch, "phase": found["phase"], "epoch": found["epoch"]}
+    values |= {"loss": found["loss"].item(), "lr": found["lr"]}
+    values |= {name: found[name].item() for name in ("grad_norm", "logit_scale")}
+    for name in ("loss", "grad_norm"):
+        if not math.isfinite(values[name]):
+            _stop(run, found, f"{name} is {values[name]}")
+    if run.log is None:
+        return
+    speed, share = run.plan.batch / found["seconds"], found["waited"] / found["seconds"]
+    run.log.add(values | {"samples_per_s": float(f"{speed:.4g}"), "data_wait_share": round(share, 4)})
+
+
+def _stop(run: Run, found: dict[str, Any], what: str) -> None:
+    """Every rank leaves the uids of its part of the batch, and names those whose features are no numbers."""
+    bad = [uid for uid, fine in zip(found["uids"], found["finite"].tolist()) if not fine] or found["uids"]
+    path = run.out / f"stopped-{run.place.rank}.json"
+    write_json(str(path), {"step": found["step"], "lr": repr(found["lr"]), "uids": found["uids"], "not_finite": bad})
+    raise CurationError(
+        f"{what} at step {found['step']}, lr {found['lr']:.2g}, {len(bad)} of {len(found['uids'])} samples of "
+        f"rank {run.place.rank}: {', '.join(bad[:TOLD])} (all in {path}): lower the lr, or look at these samples"
+    )
 
 
 if __name__ == "__main__":

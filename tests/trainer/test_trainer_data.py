@@ -3,18 +3,20 @@
 import io
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from curation.shards.dataset import ManifestDataset
+from curation.errors import RecipeError
 from curation.shards.manifest import Release
-from curation.trainer.data import AREA, Collate, batches_per_epoch, epoch_batches, split, uniform
+from curation.trainer.augment import DRAWS, KINDS, WIDE_AREA, rand_augment
+from curation.trainer.data import AREA, Batches, Collate, Tokens, further_captions, loader, split, uniform
 
 
-def tokens_of(texts: list[str]) -> torch.Tensor:
+def tokens_of(texts: list[str], keys: list[tuple]) -> torch.Tensor:
     return torch.tensor([[len(text)] for text in texts])
 
 
@@ -90,24 +92,87 @@ def test_collate_gives_pixels_and_tokens():
     assert (batch["tokens"].tolist(), batch["uid"]) == ([[3], [0]], ["a", "b"])
 
 
-def batches(release, *, workers=0, start=0, epoch=0, **split_of):
-    dataset = ManifestDataset(release, **split_of)
-    return list(epoch_batches(dataset, Collate(8, tokens_of, 0, epoch), batch=16, start=start, workers=workers))
+def test_one_of_several_captions_by_seed_epoch_and_uid():
+    others = {"a": ["another caption", "a third one", "short"]}
+    drawn = [Collate(8, tokens_of, 0, epoch, captions=others).caption("a", "its own caption") for epoch in range(400)]
+    counts = {text: drawn.count(text) for text in dict.fromkeys(drawn)}
+    assert set(counts) == {"its own caption", "another caption", "a third one"}
+    assert 160 < counts["its own caption"] < 240  # LaCLIP: a text of one piece gives way to the original
+    assert Collate(8, tokens_of, 0, 0, captions=others).caption("b", "its own caption") == "its own caption"
+
+
+def test_further_captions_leave_out_negative_ones(release, tmp_path):
+    table = pa.table({"uid": ["a", "b", "c"], "captions": [None, [], [
+        {"text": "x", "negative": False}, {"text": "not y", "negative": True}, {"text": "z", "negative": None},
+    ]]})  # fmt: skip
+
+    class Made:
+        """A release of three samples."""
+
+        def samples(self, columns):
+            return table
+
+    assert further_captions(Made()) == {"c": ["x", "z"]}
+
+
+def test_tokens_are_cut_by_mode_and_keyed():
+    import open_clip
+
+    tokenizer = open_clip.get_tokenizer("ViT-B-32")
+    texts, keys = ["a dog", "one two three four five six seven eight"], [(0, 0, "a"), (0, 0, "b")]
+    cut = Tokens(tokenizer, 6)(texts, keys)
+    assert cut.shape == (2, 6) and torch.equal(cut, tokenizer(texts, 6))
+    whole = tokenizer.encode(texts[1])
+    for mode in ("random", "block"):
+        tokens = Tokens(tokenizer, 6, mode).check()
+        found = tokens(texts, keys)
+        assert torch.equal(found[0], cut[0])  # it fits
+        ids = found[1].tolist()
+        assert (ids[0], ids[-1]) == (tokenizer.sot_token_id, tokenizer.eot_token_id)
+        assert [whole.index(each) for each in ids[1:-1]] == sorted(whole.index(each) for each in ids[1:-1])
+        assert torch.equal(tokens(texts, keys), found)
+        assert len({tuple(tokens(texts, [(0, n, "a"), (0, n, "b")])[1].tolist()) for n in range(20)}) > 3
+    with pytest.raises(RecipeError, match="tokens=random: wanted the tokenizer of CLIP, found function"):
+        Tokens(tokens_of, mode="random").check()
+
+
+def test_strong_augmentation_is_keyed_and_keeps_size_and_type():
+    pixels = np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8)
+    plain, strong = (Collate(16, tokens_of, 0, 0, each) for each in (False, True))
+    assert strong.crop(pixels, "a").shape == (16, 16, 3) and strong.crop(pixels, "a").dtype == np.uint8
+    assert np.array_equal(strong.crop(pixels, "a"), Collate(16, tokens_of, 0, 0, True).crop(pixels, "a"))
+    assert not np.array_equal(strong.crop(pixels, "a"), plain.crop(pixels, "a"))
+    assert WIDE_AREA[0] < AREA[0]
+
+
+@pytest.mark.parametrize("kind", range(len(KINDS)))
+def test_each_operation_does_something_to_some_picture(kind):
+    image = Image.fromarray(np.random.default_rng(1).integers(40, 200, (20, 30, 3), np.uint8))
+    draws = [(kind + 0.5) / len(KINDS), 0.2] + [0.0, 0.0] * (DRAWS // 2 - 1)
+    found = rand_augment(image, draws)
+    assert found.size == image.size and found.mode == "RGB"
+    assert (found.tobytes() == image.tobytes()) == (kind == 0)
+
+
+def batches(release, *, workers=0, start=0, epoch=0, lanes=(0, 1, 1), epochs=1, uids=None):
+    made = Batches(release, Collate(8, tokens_of, 0, 0), uids=uids, lanes=lanes, batch=16)
+    loaded = loader(made.begin(epoch, start), workers)
+    return [batch for _ in range(epochs) for batch in loaded]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_batches_are_the_same_for_any_number_of_workers(release, workers):
-    wanted, found = batches(release), batches(release, workers=workers)
-    assert [b["uid"] for b in found] == [b["uid"] for b in wanted]
+    wanted, found = batches(release, epochs=3, start=1), batches(release, epochs=3, start=1, workers=workers)
+    assert [b["uid"] for b in found] == [b["uid"] for b in wanted] and len(found) == 2 + 3 + 3
     assert all(torch.equal(f["pixels"], w["pixels"]) for f, w in zip(found, wanted))
 
 
 def test_whole_batches_only_and_no_sample_twice(release):
     found = batches(release)
     uids = [uid for batch in found for uid in batch["uid"]]
-    assert len(found) == batches_per_epoch(ManifestDataset(release), 16) == 3
-    assert len(set(uids)) == 48
+    assert len(found) == 3 and len({*uids}) == len(uids) == 48
     assert [b["uid"] for b in batches(release, epoch=1)] != [b["uid"] for b in found]
+    assert [b["uid"] for b in batches(release, epochs=2)[3:]] == [b["uid"] for b in batches(release, epoch=1)]
 
 
 def test_an_epoch_goes_on_where_it_was_left(release):
@@ -115,7 +180,19 @@ def test_an_epoch_goes_on_where_it_was_left(release):
     assert batches(release, start=3) == []
 
 
-def test_all_ranks_have_equally_many_batches(release):
-    parts = [batches(release, rank=rank, world=3) for rank in range(3)]
-    assert [len(part) for part in parts] == [1, 1, 1]
-    assert len({uid for part in parts for batch in part for uid in batch["uid"]}) == 48
+def test_batches_depend_on_the_lanes_and_not_on_the_ranks_that_share_them(release):
+    """Of four lanes: one rank's batches are those of two ranks side by side, and of four."""
+    whole = [b["uid"] for b in batches(release, lanes=(0, 4, 4))]
+    for ranks in (2, 4):
+        each = 4 // ranks
+        parts = [batches(release, lanes=(n * each, (n + 1) * each, 4), workers=n % 2) for n in range(ranks)]
+        assert [[uid for b in row for uid in b["uid"]] for row in zip(*parts)] == whole
+    assert len(whole) == 3 and len({uid for uids in whole for uid in uids}) == 48
+
+
+def test_lanes_of_unequal_length_give_equally_many_batches(release):
+    uids = Release.open(release).samples(["uid"])["uid"].to_pylist()[:53]  # 17 or 18 samples a lane
+    parts = [batches(release, lanes=(n, n + 1, 2), uids=uids) for n in range(2)]
+    assert [len(part) for part in parts] == [3, 3]
+    seen = [uid for part in parts for batch in part for uid in batch["uid"]]
+    assert len({*seen}) == len(seen) == 48 and {*seen} <= {*uids}
