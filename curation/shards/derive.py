@@ -5,30 +5,30 @@ attempt finished is used again.
 """
 
 import contextlib
-import errno
+import io
 import json
-import os
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import BrokenTableError, StaleOutputError
-from curation.files import absolute, committing, join, local_path, locked, sweep
+from curation.files import absolute, committing, join, locked, sweep
 from curation.parts import part_uris, write_part
 from curation.records import read_record, record_text, sealed, write_record
 from curation.schema import SHARDS, SUBSET
+from curation.shards.copies import link
+from curation.shards.listed import check_bytes
 from curation.shards.manifest import CLAIM, Release
 from curation.shards.mark import CHANGES, MARK
 from curation.shards.tar import end_of_archive, header, padding
 from curation.shards.writer import shard_record
 from curation.tables import read_arrow, read_done, write_done
 
-COPY_BYTES = 8 << 20
 LEDGER = "ledger.jsonl"
-NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EACCES, errno.ENOSYS)
 FOLDERS = (
     "",
     "shards",
@@ -42,10 +42,13 @@ FOLDERS = (
 
 
 class Kept(NamedTuple):
-    """What a shard written again is to hold: manifest rows, and per row the (name, offset, size) of its members."""
+    """What a shard written again is to hold: manifest rows, per row the (name, offset, size) of its members, and
+    the places that the rows had in the shard (None where that is not known any more).
+    """
 
     rows: pa.Table
     members: list[list[tuple[str, int, int]]]
+    places: list[int] | None
 
 
 @contextlib.contextmanager
@@ -73,50 +76,23 @@ def claimed(out: str, key: str, source: Release) -> Iterator[str]:
         yield folder
 
 
-def link(source: str, out: str, part: dict[str, Any]) -> None:
-    """A listed file of the release `source` in `out`, under its name: a hard link, else a copy, made by the server
-    where both lie in one object store. BrokenTableError where what is copied is not as committed.
-    """
-    uri, target = join(source, part["name"]), join(out, part["name"])
-    part_uris(source, [part])
-    old, new = local_path(uri), local_path(target)
-    if old is not None and new is not None:
-        os.makedirs(os.path.dirname(new), exist_ok=True)
-        if os.path.exists(new):
-            os.unlink(new)  # of a killed attempt
-        try:
-            return os.link(old, new)
-        except OSError as error:
-            if error.errno not in NO_LINK:
-                raise
-    elif old is None and new is None:
-        (one, path), (two, place) = fsspec.core.url_to_fs(uri), fsspec.core.url_to_fs(target)
-        if one is two:
-            return one.copy(path, place)
-    _copy(uri, target, part)
-
-
-def _copy(uri: str, target: str, part: dict[str, Any]) -> None:
-    with fsspec.open(uri, "rb") as read, committing(target) as write:
-        while data := read.read(COPY_BYTES):
-            write.write(data)
-        if write.sha256.hexdigest() != part["sha256"]:
-            raise _altered(uri, part["sha256"], write.sha256.hexdigest())
-
-
-def _altered(uri: str, wanted: str, found: str) -> BrokenTableError:
-    return BrokenTableError(f"{uri}: wanted sha256 {wanted}, found {found}; see curate verify --fix")
-
-
 def keep_shard(source: Release, out: str, number: int) -> dict[str, Any]:
     """Take over a shard as it is; its record."""
     tar, samples = source.tars[number], source.mark["samples"][number]
-    for part in (tar, samples):
+    vectors = embeddings(source, number)
+    for part in (tar, samples, *vectors):
         link(source.out, out, part)
-    return {"tar": tar, "samples": samples}
+    return {"tar": tar, "samples": samples, "embeddings": vectors}
 
 
-def rewrite_shard(out: str, number: int, content: str, find: Callable[[], tuple[bytes, Kept]]) -> dict[str, Any]:
+def embeddings(source: Release, number: int) -> list[dict[str, Any]]:
+    """The parts of a shard's vectors."""
+    return [part for part in source.mark.get("embeddings", []) if part["name"].startswith(f"shards/{number:08d}.")]
+
+
+def rewrite_shard(
+    source: Release, out: str, number: int, content: str, find: Callable[[], tuple[bytes, Kept]]
+) -> dict[str, Any]:
     """Write a shard again with the samples that `find` gives, and the bytes they lie in; its record.
 
     `content` stands for what the shard is to hold: an earlier attempt at the same is used again.
@@ -131,14 +107,18 @@ def rewrite_shard(out: str, number: int, content: str, find: Callable[[], tuple[
     tar = {"name": f"shards/{name}.tar", "bytes": file.bytes, "rows": len(kept.rows), "sha256": file.sha256.hexdigest()}
     rows = _placed(kept.rows, moved)
     part = write_part(join(out, "manifest", "samples"), name, rows.to_batches(), rows.schema).record()
-    record = {"tar": tar, "samples": part | {"name": f"manifest/samples/{name}.parquet"}, "content": content}
+    samples = part | {"name": f"manifest/samples/{name}.parquet"}
+    vectors = (
+        [] if kept.places is None else [_vectors(source, out, each, kept.places) for each in embeddings(source, number)]
+    )
+    record = {"tar": tar, "samples": samples, "embeddings": vectors, "content": content}
     write_record(shard_record(out, number), record)
     return record
 
 
 def _whole(out: str, record: dict[str, Any]) -> bool:
     try:
-        part_uris(out, [record["tar"], record["samples"]])
+        part_uris(out, [record["tar"], record["samples"], *record["embeddings"]])
     except BrokenTableError:
         return False
     return True
@@ -155,6 +135,17 @@ def _write_members(file: BinaryIO, data: bytes, samples: list[list[tuple[str, in
     file.write(end_of_archive(place))
     view.release()
     return moved
+
+
+def _vectors(source: Release, out: str, part: dict[str, Any], places: list[int]) -> dict[str, Any]:
+    """The vectors of the samples that stay, in a .npy of their own."""
+    data, faults = check_bytes(source, part)
+    if faults:
+        raise BrokenTableError(f"{source.out}: {faults[0]}; see curate verify --fix")
+    vectors = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)[places]
+    with committing(join(out, part["name"])) as file:
+        np.lib.format.write_array(file, vectors, (1, 0), allow_pickle=False)
+    return {"name": part["name"], "bytes": file.bytes, "rows": len(vectors), "sha256": file.sha256.hexdigest()}
 
 
 def _placed(rows: pa.Table, moved: dict[int, int]) -> pa.Table:
@@ -195,6 +186,10 @@ def commit(source: Release, out: str, records: list[dict[str, Any]], subset: lis
     mark = {name: value for name, value in source.mark.items() if name != "digest"}
     mark |= {"counts": mark["counts"] | counts, "samples": samples, "tars": tars, "subset": subset}
     mark |= {"shards": [part | {"name": f"manifest/shards/{part['name']}"}], **more}
+    if "embeddings" in mark:
+        vectors = [part for record in records for part in record["embeddings"]]
+        whole = len(vectors) == len(source.mark["embeddings"])
+        mark = {n: v for n, v in mark.items() if n != "embeddings"} | ({"embeddings": vectors} if whole else {})
     if "phases" in mark:
         mark["phases"] = [phase | {"samples": _samples(phase, tars)} for phase in mark["phases"]]
     write_record(join(out, MARK), mark)

@@ -18,7 +18,7 @@ from curation.schema import SUBSET, hex_id
 from curation.shards import derive
 from curation.shards.listed import check_bytes
 from curation.shards.manifest import Release
-from curation.shards.mark import CHANGES, MARK, PARTS
+from curation.shards.mark import CHANGES, MARK, OPTIONAL, PARTS
 from curation.shards.scan import scan
 from curation.shards.tar import read_members
 
@@ -79,10 +79,10 @@ def _check_kinds(source: Release) -> None:
     listed = (
         k for k, v in source.mark.items() if isinstance(v, list) and v and isinstance(v[0], dict) and "sha256" in v[0]
     )
-    others = sorted(set(listed) - {*PARTS, "changes"})
+    others = sorted(set(listed) - {*PARTS, *OPTIONAL})
     if others:
         raise RecipeError(
-            f"{source.out}: {MARK} lists {others} too, wanted only {sorted(PARTS)}: write it again without"
+            f"{source.out}: {MARK} lists {others} too, wanted only {[*PARTS, *OPTIONAL]}: write it again without"
         )
 
 
@@ -151,7 +151,7 @@ def _shards(source: Release, out: str, key: str, hit: Hit) -> Iterator[dict[str,
         if number not in gone:
             yield derive.keep_shard(source, out, number)
             continue
-        yield derive.rewrite_shard(out, number, key, lambda n=number: _left(source, n, gone[n]))
+        yield derive.rewrite_shard(source, out, number, key, lambda n=number: _left(source, n, gone[n]))
         if sys.stderr.isatty():
             print(f"\r{number + 1} of {len(source.tars)} shards", end="", file=sys.stderr, flush=True)
 
@@ -162,11 +162,12 @@ def _left(source: Release, number: int, gone: set[str]) -> tuple[Any, derive.Kep
     if faults:
         raise BrokenTableError(f"{source.out}: {faults[0]}; curate verify --fix mends a release")
     rows = source.shard_samples(number)
-    rows = rows.filter(pc.invert(pc.is_in(rows["uid"], pa.array(sorted(gone)))))
+    places = np.flatnonzero(~pc.is_in(rows["uid"], pa.array(sorted(gone))).to_numpy()).tolist()
+    rows = rows.take(pa.array(places, pa.int64()))
     members: dict[str, list[tuple[str, int, int]]] = {}
     for member in read_members(data):
         members.setdefault(member.name.partition(".")[0], []).append((member.name, member.offset, member.bytes))
-    return data, derive.Kept(rows, [members[key] for key in rows["key"].to_pylist()])
+    return data, derive.Kept(rows, [members[key] for key in rows["key"].to_pylist()], places)
 
 
 def _diff(source: Release, out: str, key: str, hit: Hit, records: list[dict]) -> dict[str, Any]:

@@ -41,7 +41,8 @@ def mend(out: str, new: str, sound: list[bool], *, decode: bool = False) -> dict
 
     `sound` says of each shard whether it can stay as it is; the others are written again without the samples whose
     picture, caption or record is not as their row says. A row that the manifest has lost is made from the sample's own
-    .json; a verdict that is lost stays lost, but for the samples there are.
+    .json; a verdict that is lost stays lost, but for the samples there are. Embeddings beside the tars stay only where
+    all can still be told which sample they are of.
     """
     source = lenient(out)
     key = hex_id("mend", *(part["sha256"] for kind in ("tars", "samples", "subset") for part in source.mark[kind]))
@@ -75,13 +76,17 @@ def _shard(
             seen.update(uids)
             return derive.keep_shard(source, out, number)
     data = check_bytes(source, source.tars[number])[0] if number < len(source.tars) else None
-    kept = _whole(data or b"", _rows(source, number), schema, number, decode)
+    listed = _rows(source, number)
+    order = {row["uid"]: place for place, row in enumerate(listed)}
+    kept = _whole(data or b"", listed, schema, number, decode)
     kept = [(row, members) for row, members in kept if row["uid"] not in seen]
     seen.update(row["uid"] for row, _ in kept)
     rows = pa.Table.from_pylist([row for row, _ in kept], schema)
-    found = derive.Kept(rows, [members for _, members in kept])
+    vectors = not any(fault for part in derive.embeddings(source, number) for fault in check_bytes(source, part)[1])
+    places = [order[row["uid"]] for row, _ in kept] if listed and vectors else None
+    found = derive.Kept(rows, [members for _, members in kept], places)
     content = hex_id(*rows["uid"].to_pylist())
-    return derive.rewrite_shard(out, number, content, lambda: (data or b"", found))
+    return derive.rewrite_shard(source, out, number, content, lambda: (data or b"", found))
 
 
 def _rows(source: Release, number: int) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import pytest
 from curation.errors import BrokenTableError, RecipeError, StaleOutputError
 from curation.explain import why
 from curation.pool import Pool
-from curation.records import read_record
+from curation.records import read_record, write_record
 from curation.shards import derive
 from curation.shards.forget import forget
 from curation.shards.manifest import Release
@@ -220,9 +220,7 @@ def test_refusals(made, listed, tmp_path):
 
 def test_a_scan_that_finds_something_stops_it(made, listed, tmp_path, monkeypatch):
     gone = in_shard(made.out, 0)[0]
-    monkeypatch.setattr(
-        derive, "rewrite_shard", lambda out, number, *_: derive.keep_shard(Release.open(made.out), out, number)
-    )
+    monkeypatch.setattr(derive, "rewrite_shard", lambda source, out, number, *_: derive.keep_shard(source, out, number))
     with pytest.raises(BrokenTableError, match="a scan found 2 samples that were to be forgotten"):
         forget(made.out, out=str(tmp_path / "new"), uids=listed(gone))
     assert not (tmp_path / "new/manifest/release.json").exists()
@@ -233,6 +231,26 @@ def test_a_shard_of_which_nothing_is_left(made, listed, tmp_path):
     forget(made.out, out=str(tmp_path / "new"), uids=listed(*gone))
     assert verify(str(tmp_path / "new")) == []
     assert Release.open(str(tmp_path / "new")).tars[0]["rows"] == 0
+
+
+def test_vectors_beside_the_tars(made, listed, tmp_path):
+    """As write_shards.embeddings leaves them: a row per sample, in their order."""
+    old = Release.open(made.out)
+    mark = {n: v for n, v in old.mark.items() if n != "digest"} | {"embeddings": []}
+    for number, tar in enumerate(old.tars):
+        path = Path(made.out, f"shards/{number:08d}.image_embedding.npy")
+        np.save(path, np.arange(tar["rows"] * 2, dtype=np.float16).reshape(-1, 2) + number)
+        digest, size = sha256(path), path.stat().st_size
+        mark["embeddings"].append({"name": f"shards/{path.name}", "bytes": size, "rows": tar["rows"], "sha256": digest})
+    write_record(str(Path(made.out, "manifest/release.json")), mark)
+    gone = in_shard(made.out, 1)[3]
+    forget(made.out, out=str(tmp_path / "new"), uids=listed(gone))
+    parts = Release.open(str(tmp_path / "new")).mark["embeddings"]
+    assert parts[0] == mark["embeddings"][0] and parts[1]["rows"] == mark["embeddings"][1]["rows"] - 1
+    left = np.load(tmp_path / "new" / parts[1]["name"])
+    whole = np.load(Path(made.out, parts[1]["name"]))
+    assert np.array_equal(left, np.delete(whole, 3, axis=0)) and left.dtype == np.float16
+    assert sha256(tmp_path / "new" / parts[1]["name"]) == parts[1]["sha256"]
 
 
 def test_npy_of_uids_and_remote_releases(made, tmp_path):
