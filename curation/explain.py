@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import RecipeError
+from curation.forgetting import FORGOTTEN
 from curation.report.pairs import Pairs
 from curation.report.parts import first_rows, prefix, read_where, whole
 from curation.schema import SUBSET, VERDICT
@@ -25,7 +26,10 @@ def why(out: str, uid: str) -> None:
     """
     release = Release.open(out)
     pair = Pairs.of(release, [_find(release, uid)])
-    for line in [*_origin(pair), "", *_steps(pair), "", *_verdict(pair)]:
+    told = [*_origin(pair), "", *_steps(pair)]
+    if _row(pair.verdicts)["drop_reason"] == FORGOTTEN:  # what stage tables still say of it is not to be shown
+        told = [f"pair      {pair.uids[0]}"]
+    for line in [*told, "", *_verdict(pair)]:
         print(line)
 
 
@@ -83,7 +87,7 @@ def _steps(pair: Pairs) -> list[str]:
         row = _row(pair.stage_rows(number))
         ended = pair.verdicts["drop_stage"][0].as_py() == step["name"]
         detail = _added(row, ended) + _signals(pair, number)
-        if not row:
+        if not row and step["run"] != "forget":
             detail.append("(its table is not in the store any more)")
         if ended:
             detail.insert(0, _reason(pair))

@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 
 from curation.errors import RecipeError, SchemaError, StaleOutputError
-from curation.files import absolute, committing, local_path
+from curation.files import absolute, committing, join, local_path
 from curation.methods.identifiers import datacomp_uid
 from curation.parts import write_part
 from curation.report.parts import read_where
@@ -32,9 +33,12 @@ METADATA = pa.schema(
     ]
 )
 Uid = Literal["own", "document", "datacomp"]
+Format = Literal["datacomp", "mds"]
 
 
-def export(out: str, file: str, *, uid: Uid = "own", metadata: str | None = None) -> dict[str, Any]:
+def export(
+    out: str, file: str, *, format: Format = "datacomp", uid: Uid = "own", metadata: str | None = None
+) -> dict[str, Any]:
     """Write the uids of the pairs that the release OUT keeps to FILE, a subset as DataComp's tools read and write it.
 
     That is a .npy, sorted, of pairs of 64-bit words (dtype "u8,u8"), each uid once. UID own: ours. document: the key
@@ -43,8 +47,13 @@ def export(out: str, file: str, *, uid: Uid = "own", metadata: str | None = None
     captions, `caption_raw` must be among the signals of write_shards. METADATA, a folder, gets Parquet files with the
     same uids and DataComp's column names, one per shard: text is that same caption, clip_score goes to the column of
     its model. The other way round, a bound { in_file = FILE } on document, uid or datacomp_uid restricts a pool.
+
+    FORMAT mds: FILE is a folder for MosaicML Streaming instead, with every sample: caption, image (bytes as in the
+    tar), record (of the .json) and uid; its index.json comes last.
     """
     release = Release.open(out)
+    if format == "mds":
+        return _export_mds(release, file, uid, metadata)
     for place in filter(None, (file, metadata)):
         path = local_path(absolute(place))
         if path is not None and os.path.exists(path):
@@ -62,6 +71,19 @@ def export(out: str, file: str, *, uid: Uid = "own", metadata: str | None = None
     with committing(absolute(file)) as opened:
         np.lib.format.write_array(opened, subset, (1, 0))
     return {"subset": file, "uids": len(subset)} | ({"metadata": metadata} if metadata else {})
+
+
+def _export_mds(release: Release, folder: str, uid: Uid, metadata: str | None) -> dict[str, Any]:
+    from curation.shards.mds import INDEX, write_mds
+
+    if uid != "own" or metadata is not None:
+        raise RecipeError(
+            "curate export --format mds: has no other uids and no metadata: leave out --uid and --metadata"
+        )
+    file_system, path = fsspec.core.url_to_fs(join(absolute(folder), INDEX))
+    if file_system.exists(path):
+        raise StaleOutputError(f"{folder} exists: name another file or folder")
+    return {"mds": folder, "samples": write_mds(release, absolute(folder))}
 
 
 def _kept(release: Release, samples: bool) -> Iterator[pa.Table]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from curation import tables
 from curation.errors import LostRowsError, unknown
+from curation.exclude import without
 from curation.files import absolute, join, local_path, locked, remove_folder, sweep
 from curation.pool import Pool
 from curation.reading import reader
@@ -58,7 +59,8 @@ def ingest(
     KEEP_LINKS keeps captions of LaTeX papers that hold a URL, without it; RASTER_SIDE is the longer side, in pixels, of
     their PDF and EPS figures as drawn.
 
-    A pair that the pool has already is left out and counted; a record that cannot be a pair becomes a row of rejects/.
+    A pair that the pool has already is left out and counted, and so is one on its list of what is forgotten; a record
+    that cannot be a pair becomes a row of rejects/.
     The same sources again: nothing to do.
     """
     given = {k: v for k, v in locals().items() if k not in ("sources", "out", "kind", "name") and v is not None}
@@ -126,7 +128,12 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
     staging = join(pool.uri, "staging", key)
     found = tables.read_spark(spark, staging, records)
     rows_found = sum(r["rows"] for r in records)
-    merged, known = _merge(found.repartition(1 + rows_found // ROWS_PER_PARTITION, "uid")), 0
+    merged, known, gone = _merge(found.repartition(1 + rows_found // ROWS_PER_PARTITION, "uid")), 0, 0
+    barred = pool.rules()
+    if barred is not None:
+        allowed = without(merged, barred)
+        gone = merged.join(allowed.select("uid"), "uid", "left_anti").selectExpr("sum(repeats)").first()[0] or 0
+        merged = allowed
     if pool.parts:
         old = pool.pairs(spark).select("uid")
         known = merged.join(old, "uid", "left_semi").selectExpr("sum(repeats)").first()[0] or 0
@@ -134,8 +141,9 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
     folder = join(pool.uri, "pairs", key)
     parts = tables.write_spark(merged, folder, PAIRS.arrow, rows_found)
     kept = sum(pc.sum(tables.read_arrow(folder, [p], ["repeats"])["repeats"]).as_py() or 0 for p in parts)
-    if kept + known != rows_found:
-        raise LostRowsError(f"ingest into {pool.uri}: {rows_found} rows found, {kept} merged and {known} known already")
+    if kept + known + gone != rows_found:
+        counts = f"{kept} merged, {known} known already and {gone} on the list of what is forgotten"
+        raise LostRowsError(f"ingest into {pool.uri}: {rows_found} rows found, {counts}")
     tables.write_done(folder, {"table": "pairs", "parts": parts})
     _commit_rejects(pool, key, records)
     part = {
@@ -143,7 +151,7 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
         "kinds": sorted({unit["kind"] for unit in units}),
         "files": len(units),
         "rows": sum(p["rows"] for p in parts),
-        "merged": rows_found - known - sum(p["rows"] for p in parts),
+        "merged": rows_found - known - gone - sum(p["rows"] for p in parts),
         "already_in_pool": known,
         "rejected": sum(r["rejected"] for r in records),
         "images": [r["images"] for r in records if r["images"]],
@@ -152,6 +160,7 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
     grown = pool.with_part(part)
     remove_folder(staging)
     counts = {k: part[k] for k in ("files", "rows", "merged", "already_in_pool", "rejected")}
+    counts |= {"left_out_as_forgotten": gone} if gone else {}
     return {"pool": pool.uri, "part": key, **counts, "pool_rows": grown.rows}
 
 

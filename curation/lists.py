@@ -7,7 +7,7 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 
-from curation.errors import SchemaError
+from curation.errors import RecipeError, SchemaError
 from curation.files import absolute
 from curation.sources.lines import open_text
 
@@ -28,6 +28,26 @@ def listed(spark: Any, path: str) -> Any:
     place, count = _npy(path)
     numbers = spark.range(0, count, 1, 1 + count // TASK_VALUES)
     return numbers.mapInArrow(_words(path, place), "value string").distinct()
+
+
+def read_listed(path: str) -> Iterator[tuple[int, str]]:
+    """The values in a file as `listed` reads them, here and one by one: number of the line, from 1, and value.
+
+    RecipeError where there is no such file.
+    """
+    path = absolute(path)
+    try:
+        if path.endswith(".npy"):
+            place, count = _npy(path)
+            with fsspec.open(path, "rb") as file:
+                file.seek(place)
+                words = np.frombuffer(file.read(16 * count), "<u8").astype(">u8").tobytes().hex()
+            yield from ((n + 1, words[32 * n : 32 * n + 32]) for n in range(count))
+            return
+        with open_text(path) as file:
+            yield from ((n, line.strip()) for n, line in enumerate(file, 1) if line.strip())
+    except FileNotFoundError as error:
+        raise RecipeError(f"no file {path}; wanted a list, a value a line, or DataComp's .npy of uids") from error
 
 
 def _lines(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

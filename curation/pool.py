@@ -6,21 +6,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from curation import tables
 from curation.errors import BrokenTableError, RecipeError, SchemaError
 from curation.files import absolute, join
+from curation.forgetting import FORGOTTEN, RULES, Rules
 from curation.records import read_record, write_record
 from curation.schema import PAIRS, SCHEMA_VERSION, hex_id
 
 POOL = "pool.json"
+FORGETTING_VERSION = 2  # schema_version of a pool that has forgotten something: older packages would bring it back
+PAIRS_FORGOTTEN = pa.schema([("uid", pa.string()), ("part", pa.string()), ("list", pa.string()), ("line", pa.int64())])
 
 
 @dataclass(frozen=True)
 class Pool:
-    """An open pool. `parts` are the entries of pool.json; `key` changes with every row added."""
+    """An open pool. `parts` are the entries of pool.json; `key` changes with every row added or forgotten.
+
+    `forgotten` are the entries of what is not to be used any more (curation.forget): rules, and the pairs they mean.
+    """
 
     uri: str
     parts: tuple[dict[str, Any], ...] = ()
+    forgotten: tuple[dict[str, Any], ...] = ()
 
     @staticmethod
     def open(uri: str) -> "Pool":
@@ -29,12 +39,13 @@ class Pool:
         record = read_record(join(uri, POOL))
         if record is None:
             raise RecipeError(f"no pool at {uri}: no {POOL} there; make one with: curate ingest SOURCE... --out {uri}")
-        if record["schema_version"] > SCHEMA_VERSION:
+        newest = max(SCHEMA_VERSION, FORGETTING_VERSION)
+        if record["schema_version"] > newest:
             raise SchemaError(
-                f"{uri}: written with schema version {record['schema_version']}, this is version {SCHEMA_VERSION}: "
+                f"{uri}: written with schema version {record['schema_version']}, this is version {newest}: "
                 "use a newer release of curation"
             )
-        return Pool(uri, tuple(record["parts"]))
+        return Pool(uri, tuple(record["parts"]), tuple(record.get(FORGOTTEN, ())))
 
     @staticmethod
     def open_or_new(uri: str) -> "Pool":
@@ -45,11 +56,36 @@ class Pool:
     def key(self) -> str:
         """32 hex, of the rows alone: neither where files lie nor how the rows came in changes it."""
         rows = functools.reduce(operator.xor, (int(part["content"], 16) for part in self.parts), 0)
-        return hex_id("pool", f"{rows:032x}")
+        left_out = self.forgotten_pairs()["uid"].to_pylist() if self.forgotten_rows else []
+        out = functools.reduce(operator.xor, (int(uid, 16) for uid in left_out), 0)
+        return hex_id("pool", f"{rows:032x}", *([f"{out:032x}"] if left_out else []))
 
     @property
     def rows(self) -> int:
-        return sum(part["rows"] for part in self.parts)
+        """Pairs to be used: those of its parts, less the forgotten ones."""
+        return sum(part["rows"] for part in self.parts) - self.forgotten_rows
+
+    @property
+    def forgotten_rows(self) -> int:
+        return sum(part.get(FORGOTTEN, 0) for part in self.parts)
+
+    def forgotten_pairs(self) -> pa.Table:
+        """The pairs of its parts that are not to be used, each once, with the `list` and `line` that say so."""
+        mine = [part["key"] for part in self.parts if part.get(FORGOTTEN)]
+        found = self._forgotten("pairs", PAIRS_FORGOTTEN)
+        return found.filter(pc.is_in(found["part"], pa.array(mine, pa.string())))
+
+    def rules(self) -> Rules | None:
+        """What no part to come may bring back; None where nothing was forgotten."""
+        return Rules(self._forgotten("rules", RULES)) if self.forgotten else None
+
+    def _forgotten(self, name: str, schema: pa.Schema) -> pa.Table:
+        folder = join(self.uri, FORGOTTEN)
+        return (
+            tables.read_arrow(folder, [entry[name] for entry in self.forgotten])
+            if self.forgotten
+            else schema.empty_table()
+        )
 
     @property
     def store(self) -> str:
@@ -73,7 +109,12 @@ class Pool:
         union = frames[0]
         for frame in frames[1:]:
             union = union.unionByName(frame)
-        return union
+        if not self.forgotten_rows:
+            return union
+        from pyspark.sql import functions as F
+
+        out = spark.createDataFrame(self.forgotten_pairs().select(["uid"]))
+        return union.join(F.broadcast(out), "uid", "left_anti").select(*PAIRS.names)
 
     def find(self, uid: str) -> dict[str, Any] | None:
         """One pair by uid, without Spark; None where the pool has no such pair."""
@@ -85,7 +126,13 @@ class Pool:
 
     def with_part(self, part: dict[str, Any]) -> "Pool":
         """Commit one more part: the rename of pool.json is what makes it visible."""
-        grown = Pool(self.uri, (*self.parts, part))
-        record = {"schema_version": SCHEMA_VERSION, "key": grown.key, "parts": list(grown.parts)}
-        write_record(join(self.uri, POOL), record)
+        grown = Pool(self.uri, (*self.parts, part), self.forgotten)
+        grown.commit()
         return grown
+
+    def commit(self) -> None:
+        """Write pool.json."""
+        record = {"schema_version": SCHEMA_VERSION, "key": self.key, "parts": list(self.parts)}
+        if self.forgotten:
+            record |= {"schema_version": FORGETTING_VERSION, FORGOTTEN: list(self.forgotten)}
+        write_record(join(self.uri, POOL), record)

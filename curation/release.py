@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation import __version__, tables
 from curation.errors import BrokenTableError, LostRowsError, StaleOutputError
 from curation.files import absolute, committing, join, local_path, locked, remove_folder, sweep
+from curation.forgetting import FORGOTTEN
 from curation.parts import part_uris, read_part, write_part
 from curation.pool import Pool
-from curation.recipe import Recipe, plain
+from curation.recipe import POOL, Recipe, plain
 from curation.records import read_record, remedy, write_record
 from curation.rows import Rows, StageTable
 from curation.schema import SCHEMA_VERSION, SHARDS, SUBSET, VERDICT, hex_id
@@ -95,7 +98,7 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
         "key": release_key(recipe, last.pool),
         "pool_key": last.pool.key,
         "versions": {"curation": __version__},
-        "counts": {"pool": last.pool.rows, "kept": last.count, "shards": len(written)},
+        "counts": {"pool": last.pool.rows + last.pool.forgotten_rows, "kept": last.count, "shards": len(written)},
         "stages": untimed,
         "signals": _signals(recipe, last),
         "signal_settings": recipe.graph.shared | recipe.graph.aliases,
@@ -179,12 +182,25 @@ def _write_subset(spark: Any, out: str, last: Rows, names: dict[str, str]) -> li
             frames.append(dropped.withColumn("drop_stage", F.lit(names[table.folder])))
     empty = [F.lit(None).cast("string").alias(c) for c in ("drop_stage", "drop_reason", "drop_value")]
     kept = last.select(spark, ["uid"]).select("uid", F.lit(True).alias("keep"), *empty)
+    pairs = last.pool.rows + last.pool.forgotten_rows
+    if last.pool.forgotten_rows:
+        frames.append(spark.createDataFrame(_forgotten(last.pool)))
     verdicts = functools.reduce(lambda a, b: a.unionByName(b), [*frames, kept])
-    parts = tables.write_spark(verdicts, join(out, "subset"), SUBSET.arrow, last.pool.rows)
+    parts = tables.write_spark(verdicts, join(out, "subset"), SUBSET.arrow, pairs)
     rows = sum(p["rows"] for p in parts)
-    if rows != last.pool.rows:
-        raise LostRowsError(f"subset of {out}: {rows} verdicts for {last.pool.rows} pairs of the pool")
+    if rows != pairs:
+        raise LostRowsError(f"subset of {out}: {rows} verdicts for {pairs} pairs of the pool")
     return [{k: p[k] for k in ("bytes", "rows", "sha256", "tail")} | {"name": f"subset/{p['name']}"} for p in parts]
+
+
+def _forgotten(pool: Pool) -> pa.Table:
+    """The verdict on the pairs that the pool may not give any more."""
+    rows = pool.forgotten_pairs()
+    told = pc.binary_join_element_wise(rows["list"], pc.cast(rows["line"], pa.string()), " line ")
+    keep = pa.array([False] * len(rows), pa.bool_())
+    reason = pa.array([FORGOTTEN] * len(rows), pa.string())
+    stage = pa.array([POOL] * len(rows), pa.string())
+    return pa.table([rows["uid"], keep, stage, reason, told], names=SUBSET.names)
 
 
 def _written(out: str, table: StageTable) -> list[dict[str, Any]]:
@@ -203,8 +219,6 @@ def _written(out: str, table: StageTable) -> list[dict[str, Any]]:
 
 
 def _write_shard_table(out: str, written: list[dict]) -> list[dict]:
-    import pyarrow as pa
-
     rows = [
         {"shard": n, "samples": w["tar"]["rows"], "bytes": w["tar"]["bytes"], "sha256": w["tar"]["sha256"]}
         for n, w in enumerate(written)

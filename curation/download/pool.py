@@ -7,6 +7,7 @@ from curation.download import pairs as joined
 from curation.download import table
 from curation.download.settings import EncodeFormat, ResizeMode, Settings, checked
 from curation.errors import RecipeError, StaleOutputError
+from curation.exclude import without
 from curation.files import absolute, join, remove_folder, sweep
 from curation.ingest import content
 from curation.pool import Pool
@@ -75,7 +76,7 @@ def _download(source: Pool, home: str, subset: str | None, settings: Settings) -
     if current and not table.retryable(done, settings) and not table.left_over(home):
         return _summary(home, parts[0], done | {"fetched": 0}, settings)
     spark = spark_session(source.rows)
-    pairs = _selected(spark, source, subset)
+    pairs = without(_selected(spark, source, subset), Pool.open_or_new(home).rules())
     done = table.fetch(spark, joined.images(pairs), home, settings)
     table.told(done)
     part = _commit_pairs(spark, pairs, home, source, made_of | {"downloads": done["key"]})
@@ -138,9 +139,9 @@ def _commit_pairs(spark: Any, pairs: Any, home: str, source: Pool, made_of: dict
         "content": content(written),
         "made_of": made_of,
     }
-    before = Pool.open_or_new(home).parts
-    Pool(home).with_part(part)
-    for old in before:
+    before = Pool.open_or_new(home)
+    Pool(home, (), before.forgotten).with_part(part)
+    for old in before.parts:
         if old["key"] != key:
             remove_folder(join(home, "pairs", old["key"]))
     return part

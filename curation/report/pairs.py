@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from curation import tables
 from curation.errors import MissingModelError, RecipeError
 from curation.files import join
+from curation.forgetting import FORGOTTEN
 from curation.pool import Pool
 from curation.report.parts import aligned, digests, first_rows, rows_of, signal_rows, whole
 from curation.schema import PAIRS, SUBSET, VERDICT
@@ -31,8 +32,9 @@ class Pairs:
 
     @staticmethod
     def sample(release: Release, limit: int) -> "Pairs":
-        """The keyed sample: the pairs of smallest uid (uids are hashes)."""
-        found = first_rows(release.out, release.mark["subset"], SUBSET.names, limit)
+        """The keyed sample: the pairs of smallest uid (uids are hashes), the forgotten ones left out."""
+        known = pc.field("drop_reason").is_null() | (pc.field("drop_reason") != FORGOTTEN)
+        found = first_rows(release.out, release.mark["subset"], SUBSET.names, limit, known)
         return Pairs(release, SUBSET.arrow.empty_table() if found is None else found)
 
     @staticmethod
@@ -89,11 +91,12 @@ class Pairs:
             pool = Pool.open(self.release.places["pool"])
         except RecipeError:
             return
+        uids = self.uids.filter(pc.invert(pc.is_in(self.uids, pool.forgotten_pairs()["uid"].combine_chunks())))
         for part in pool.parts:
             folder = join(pool.uri, "pairs", part["key"])
             done = tables.read_done(folder)
             if done is not None:
-                yield rows_of(folder, done["parts"], self.uids, list(dict.fromkeys(["uid", *columns])))
+                yield rows_of(folder, done["parts"], uids, list(dict.fromkeys(["uid", *columns])))
 
     def column(self, name: str, before: int | None = None) -> pa.Array:
         """A column as the step `before` (from 0; None: whoever comes after the last) finds it.

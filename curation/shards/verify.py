@@ -9,11 +9,13 @@ import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.errors import RecipeError
 from curation.files import join
 from curation.images import threads
 from curation.records import record_text, seal_fault
 from curation.schema import SAMPLES, SCHEMA_VERSION, SHARDS, SUBSET
 from curation.shards.check import COLUMNS, member_faults
+from curation.shards.layout import layout_faults, picture_faults
 from curation.shards.listed import Checked, check_bytes, check_table, check_tables
 from curation.shards.manifest import Release
 from curation.shards.mark import MARK, PARTS, parsed, read_mark
@@ -21,41 +23,71 @@ from curation.shards.mark import MARK, PARTS, parsed, read_mark
 MAX_THREADS = 8  # hashing runs beside itself, the rest of a shard's check does not: more would wait for each other
 
 
-def verify(out: str, progress: Callable[[int, int], None] | None = None) -> list[str]:
-    """One sentence per fault of the release in `out`, naming file, what was wanted and what was found; [] if sound.
+def verify(out: str, progress: Callable[[int, int], None] | None = None, *, decode: bool = False) -> list[str]:
+    """One sentence per fault of the release in `out`, naming file, what was wanted and found; [] if sound.
 
     Reads every byte once: release.json against its own digest, each other file against release.json, each shard's
-    members against the manifest (names, places, captions, image headers; pixels are not decoded), the manifest against
-    the verdicts, and what the folders hold beyond what is listed. PROGRESS is told (shards done, all). Raises
-    BrokenTableError if there is no release at all; nothing in the files makes it raise.
+    members against the manifest (names, places, captions, image headers; pixels are decoded with DECODE only), the
+    manifest against the verdicts, and what the folders hold beyond what is listed. PROGRESS is told (shards done, all).
+    Raises BrokenTableError if there is no release at all; nothing in the files makes it raise.
     """
     text = read_mark(out)
     mark, fault = parsed(text)
     faults = [f"{MARK}: {fault}"] if fault else [*_mark_faults(text, mark)]
     if mark is not None and mark["schema_version"] <= SCHEMA_VERSION:
-        faults += _content_faults(Release(out, mark, {}), progress)
+        faults += _content_faults(Release(out, mark, {}), progress, decode)
     return [_one_line(fault) for fault in faults]
 
 
-def verify_release(out: str, *, rescore: int = 0, seed: int = 0) -> dict[str, Any]:
-    """Read the shards of the release OUT as the trainer would and name every fault, one sentence each.
+def verify_release(
+    release: str,
+    *,
+    workers: int = 1,
+    ranks: int = 1,
+    decode: bool = False,
+    rescore: int = 0,
+    seed: int = 0,
+    fix: bool = False,
+    out: str | None = None,
+) -> dict[str, Any]:
+    """Read the shards of RELEASE as the trainer would and name every fault, one sentence each.
 
-    RESCORE samples, drawn by SEED, are scored again from the pictures and captions in the shards, by the models that
+    WORKERS and RANKS are those of a training whose loader deals out whole shards: there must be one for each. DECODE
+    decodes every picture, too. With --fix and where there are faults, OUT is a release made of what is whole: broken
+    samples are dropped (`broken_sample` in its subset) and the manifest is made anew; RELEASE stays as it is. RESCORE
+    samples, drawn by SEED, are scored again from the pictures and captions in the shards, by the models that
     the release records; a score that differs from the manifest's by more than 0.001 is a fault. Nothing is scored where
     the shards have faults. The sentences go to stderr; exit status 1 if there is one.
     """
-    faults = verify(out, _show if sys.stderr.isatty() else None)
-    mark, _ = parsed(read_mark(out))
-    told: dict[str, Any] = {"release": out, **(mark["counts"] if mark else {})}
+    if min(workers, ranks) < 1 or fix != (out is not None):
+        raise RecipeError(
+            "curate verify: wanted --workers and --ranks of at least 1, and --fix and --out only together"
+        )
+    show = _show if sys.stderr.isatty() else None
+    faults = verify(release, show, decode=decode)
+    mark, _ = parsed(read_mark(release))
+    told: dict[str, Any] = {"release": release, **(mark["counts"] if mark else {})}
     if rescore and not faults:
         from curation.shards import rescore as again
 
-        found = again.rescore(Release.open(out), rescore, seed)
+        found = again.rescore(Release.open(release), rescore, seed)
         faults += [_one_line(fault) for fault in found.faults]
         told |= {"rescored": found.columns, "not_rescored": found.left_out}
-    for fault in faults:
+    asked = list(layout_faults(Release(release, mark, {}), workers, ranks)) if mark else []
+    for fault in [*faults, *asked]:
         print(fault, file=sys.stderr)
-    return told | {"faults": len(faults)}
+    if fix and faults:
+        told |= _mended(release, out, decode) | {"faults_mended": len(faults)}
+        faults = verify(out, show, decode=decode)
+    return told | {"faults": len(faults) + len(asked)}
+
+
+def _mended(release: str, out: str, decode: bool) -> dict[str, Any]:
+    from curation.shards import mend
+
+    source = mend.lenient(release)
+    shards = range(max(len(source.tars), len(source.mark["samples"])))
+    return mend.mend(release, out, [not _shard(source, number, decode).faults for number in shards], decode=decode)
 
 
 def _show(done: int, shards: int) -> None:
@@ -77,7 +109,7 @@ def _mark_faults(text: bytes, mark: dict[str, Any]) -> Iterator[str]:
         yield f"{MARK}: wanted schema_version {SCHEMA_VERSION} at most, found {mark['schema_version']}"
 
 
-def _content_faults(release: Release, progress: Callable[[int, int], None] | None) -> Iterator[str]:
+def _content_faults(release: Release, progress: Callable[[int, int], None] | None, decode: bool) -> Iterator[str]:
     yield from _numbering(release)
     yield from _unlisted(release)
     listed = len(release.mark["samples"])
@@ -85,13 +117,15 @@ def _content_faults(release: Release, progress: Callable[[int, int], None] | Non
     workers = ThreadPoolExecutor(min(MAX_THREADS, threads()))
     try:
         numbers = range(max(len(release.tars), listed))
-        for done, each in enumerate(workers.map(lambda number: _shard(release, number), numbers), 1):
+        for done, each in enumerate(workers.map(lambda number: _shard(release, number, decode), numbers), 1):
             yield from each.faults
             checked += [each.rows] if each.rows is not None else []
             if progress:
                 progress(done, len(numbers))
     finally:
         workers.shutdown(cancel_futures=True)
+    for part in release.mark.get("changes", []):
+        yield from check_bytes(release, part)[1]
     subset = check_tables(release, SUBSET, "subset", ["uid", "keep"])
     yield from subset.faults
     uids = pa.chunked_array([chunk for rows in checked for chunk in rows["uid"].chunks], pa.string())
@@ -139,7 +173,7 @@ def _unlisted(release: Release) -> Iterator[str]:
                 yield f"{name}: wanted only the files that {MARK} lists, found this one beside them"
 
 
-def _shard(release: Release, number: int) -> Checked:
+def _shard(release: Release, number: int, decode: bool) -> Checked:
     """The samples part and the tar of one shard, each for itself and against the other."""
     faults: list[str] = []
     rows = None
@@ -153,6 +187,7 @@ def _shard(release: Release, number: int) -> Checked:
         faults += altered
         if data is not None and rows is not None:
             faults += member_faults(tar["name"], data, rows, altered=bool(altered))
+            faults += picture_faults(tar["name"], data, rows) if decode else []
     return Checked(faults, rows)
 
 
