@@ -1,0 +1,79 @@
+"""The model to evaluate: one of open_clip by name, path or run, or the experts of a run, weighed for each task.
+
+RUN/experts/NAME/ holds an expert each, as a run. RUN/experts/routing.json says what weighs them (MoDE,
+arXiv:2404.16030, section 3.3): {"clip": name of the model that embedded the captions, "centres": [[...], ...],
+"experts": [NAME, ...], "groups": [place of each centre's expert in "experts", ...]}.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from curation.errors import MissingModelError
+from curation.images import batches
+from curation.methods.routing import route_experts
+from curation.models.clip import Clip, load
+
+ROUTING = "experts/routing.json"
+CONFIG = "open_clip_config.json"
+
+
+class Ensemble(NamedTuple):
+    """Models whose scores are added up; `routing` is None for one alone, whose scores are cosines."""
+
+    name: str
+    models: tuple[Clip, ...]
+    routing: dict[str, Any] | None = None
+
+    def weights(self, texts: Sequence[str], device: str | None) -> np.ndarray:
+        """Factor of each model's cosines for a task of these texts: class names, or captions. Float64 (models,)."""
+        if self.routing is None:
+            return np.ones(1)
+        router = load(self.routing["clip"], device)
+        centres, groups = np.array(self.routing["centres"]), np.array(self.routing["groups"])
+        shares = route_experts(router.embed_texts(list(texts)), centres, groups)
+        scales = [float(model.model.logit_scale.exp()) for model in self.models]
+        return shares * np.array(scales) / np.mean(scales)
+
+    def texts(self, texts: Sequence[str], weights: np.ndarray) -> np.ndarray:
+        """Vectors of texts, float32 (n, dim of all models); products with those of pictures are the weighed scores."""
+        return _joined([model.embed_texts(list(texts)) for model in self.models], weights)
+
+    def pictures(self, pointers: Sequence[dict[str, Any]]) -> tuple[list[np.ndarray], np.ndarray]:
+        """Unit vectors of the pictures by each model, and which of them could be read, bool (n,)."""
+        found: list[list[np.ndarray]] = [[] for _ in self.models]
+        read: list[np.ndarray] = []
+        for _, batch in batches(pointers, decoded=["pixels_bounded"]):
+            pixels = batch.pixels_bounded
+            read.append(np.array([each is not None for each in pixels]))
+            for rows, model in zip(found, self.models):
+                rows.append(model.embed_images(pixels))
+        return [np.concatenate(rows) for rows in found], np.concatenate(read)
+
+
+def _joined(vectors: Iterable[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    return np.concatenate([rows * np.sqrt(weight) for rows, weight in zip(vectors, weights)], axis=1, dtype=np.float32)
+
+
+def weighed(vectors: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """Pictures' vectors of several models beside each other, as `Ensemble.texts` weighs those of texts."""
+    return _joined(vectors, weights)
+
+
+def open_model(run: str, device: str | None) -> Ensemble:
+    """A run's folder, a run of experts, or a model's name; MissingModelError where it is neither."""
+    folder = Path(run)
+    if (folder / ROUTING).is_file():
+        routing = json.loads((folder / ROUTING).read_text("utf-8"))
+        names = routing["experts"]
+        models = tuple(load(f"local-dir:{folder / 'experts' / name}", device) for name in names)
+        return Ensemble(os.path.basename(folder.absolute()), models, routing)
+    if folder.is_dir() and not (folder / CONFIG).is_file():
+        found = sorted(each.name for each in folder.iterdir())[:10]
+        raise MissingModelError(f"{run}: wanted a run with {CONFIG} or {ROUTING}, found {found}")
+    name = f"local-dir:{run}" if (folder / CONFIG).is_file() else run
+    return Ensemble(name, (load(name, device),))
