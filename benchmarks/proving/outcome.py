@@ -96,7 +96,7 @@ def _trained(kept: Kept) -> dict[str, Any]:
 
 
 def headline(result: dict[str, Any]) -> dict[str, Any]:
-    """`ratio`: the lower end of the interval of `full` over the pool; and whether `full` is beyond the spread of seeds."""
+    """`ratio`: the lower end of the interval of `full` over the pool; and whether it is beyond the spread of seeds."""
     arms = result["arms"]
     if FULL not in arms:
         return {"ratio": None, "ours": None, "peer": None, "equal": True}

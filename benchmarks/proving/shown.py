@@ -35,15 +35,16 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 HEADS = ["arm", "pairs", "without a fault", "zero-shot", "R@1", "R@5", "score", "95 %", "over the pool", "95 %"]
-HOW = """The same small CLIP is trained for the same number of samples on a pool of captioned scenes with faults at rates like
-the web's, on a random part of it, and on what each recipe keeps, and is evaluated on scenes of compositions that no
-pool shows. Scenes are rendered (benchmarks/proving/): one to three kinds of things, drawings of Open Clip Art (public
-domain) and photos and drawings of Tux Paint's stamps (GPL 2 or later), with plain shapes, on grounds, described by
-number, size, colour and place. In the pool things are as frequent as words are, 1 over their rank; in the test all
-are."""
-SCORE = """Score: mean of zero-shot accuracy and recall at 5, in brackets the seeds' least and greatest. Intervals are the
-middle 95 % of resamples of seeds and of test pictures, the pool's own drawn with them. Without a fault: of the pairs
-trained on those whose caption is true of a picture that is there once, numbers among the words or not."""
+HOW = """The same small CLIP is trained for the same number of samples on a pool of captioned scenes with
+faults at rates like the web's, on a random part of it, and on what each recipe keeps, and is evaluated on
+scenes of compositions that no pool shows. Scenes are rendered (benchmarks/proving/): one to three kinds of
+things, drawings of Open Clip Art (public domain) and photos and drawings of Tux Paint's stamps (GPL 2 or
+later), with plain shapes, on grounds, described by number, size, colour and place. In the pool things are as
+frequent as words are, 1 over their rank; in the test all are."""
+SCORE = """Score: mean of zero-shot accuracy and recall at 5, in brackets the seeds' least and greatest.
+Intervals are the middle 95 % of resamples of seeds and of test pictures, the pool's own drawn with them.
+Without a fault: of the pairs trained on those whose caption is true of a picture that is there once, numbers
+among the words or not."""
 LIMITS = """## Known limits
 
 - Scenes are not photographs of the web. Faults are planted (benchmarks/proving/faults.py): a recipe that looks for a

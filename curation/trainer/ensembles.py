@@ -36,7 +36,7 @@ class Ensemble(NamedTuple):
         router = load(self.routing["clip"], device)
         centres, groups = np.array(self.routing["centres"]), np.array(self.routing["groups"])
         shares = route_experts(router.embed_texts(list(texts)), centres, groups)
-        scales = [float(model.model.logit_scale.exp()) for model in self.models]
+        scales = [float(model.model.logit_scale.detach().exp()) for model in self.models]
         return shares * np.array(scales) / np.mean(scales)
 
     def texts(self, texts: Sequence[str], weights: np.ndarray) -> np.ndarray:
