@@ -1,12 +1,11 @@
 """The model to evaluate: one of open_clip by name, path or run, or the experts of a run, weighed for each task.
 
-RUN/experts/NAME/ holds an expert each, as a run. RUN/experts/routing.json says what weighs them (MoDE,
-arXiv:2404.16030, section 3.3): {"clip": name of the model that embedded the captions, "centres": [[...], ...],
-"experts": [NAME, ...], "groups": [place of each centre's expert in "experts", ...]}.
+A run of experts (curation.trainer.experts; MoDE, arXiv:2404.16030, section 3.3) is a folder with experts.json:
+{"experts": [folder of each, ending in -G for the group G it learnt], "groups": [group of each fine centre],
+"caption_model": the model that embedded the captions}; beside it are centres.npy, the fine centres, and the folders.
 """
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from curation.images import batches
 from curation.methods.routing import route_experts
 from curation.models.clip import Clip, load
 
-ROUTING = "experts/routing.json"
+ROUTING, CENTRES = "experts.json", "centres.npy"
 CONFIG = "open_clip_config.json"
 
 
@@ -33,15 +32,16 @@ class Ensemble(NamedTuple):
         """Factor of each model's cosines for a task of these texts: class names, or captions. Float64 (models,)."""
         if self.routing is None:
             return np.ones(1)
-        router = load(self.routing["clip"], device)
-        centres, groups = np.array(self.routing["centres"]), np.array(self.routing["groups"])
-        shares = route_experts(router.embed_texts(list(texts)), centres, groups)
-        scales = [float(model.model.logit_scale.detach().exp()) for model in self.models]
-        return shares * np.array(scales) / np.mean(scales)
+        router = load(self.routing["caption_model"], device)
+        shares = route_experts(
+            router.embed_texts(list(texts)), self.routing["centres"], np.array(self.routing["groups"])
+        )
+        groups = [int(name.rpartition("-")[2]) for name in self.routing["experts"]]
+        return shares[groups] * [float(model.model.logit_scale.detach().exp()) for model in self.models]
 
-    def texts(self, texts: Sequence[str], weights: np.ndarray) -> np.ndarray:
-        """Vectors of texts, float32 (n, dim of all models); products with those of pictures are the weighed scores."""
-        return _joined([model.embed_texts(list(texts)) for model in self.models], weights)
+    def texts(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Unit vectors of texts by each model."""
+        return [model.embed_texts(list(texts)) for model in self.models]
 
     def pictures(self, pointers: Sequence[dict[str, Any]]) -> tuple[list[np.ndarray], np.ndarray]:
         """Unit vectors of the pictures by each model, and which of them could be read, bool (n,)."""
@@ -55,13 +55,11 @@ class Ensemble(NamedTuple):
         return [np.concatenate(rows) for rows in found], np.concatenate(read)
 
 
-def _joined(vectors: Iterable[np.ndarray], weights: np.ndarray) -> np.ndarray:
+def weighed(vectors: Iterable[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """The vectors of several models beside each other, float32 (n, dim of all): of pictures and of texts alike, so that
+    the product of both is the sum of the models' cosines times their weights.
+    """
     return np.concatenate([rows * np.sqrt(weight) for rows, weight in zip(vectors, weights)], axis=1, dtype=np.float32)
-
-
-def weighed(vectors: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
-    """Pictures' vectors of several models beside each other, as `Ensemble.texts` weighs those of texts."""
-    return _joined(vectors, weights)
 
 
 def open_model(run: str, device: str | None) -> Ensemble:
@@ -69,9 +67,9 @@ def open_model(run: str, device: str | None) -> Ensemble:
     folder = Path(run)
     if (folder / ROUTING).is_file():
         routing = json.loads((folder / ROUTING).read_text("utf-8"))
-        names = routing["experts"]
-        models = tuple(load(f"local-dir:{folder / 'experts' / name}", device) for name in names)
-        return Ensemble(os.path.basename(folder.absolute()), models, routing)
+        routing["centres"] = np.load(folder / CENTRES, allow_pickle=False)
+        models = tuple(load(f"local-dir:{folder / name}", device) for name in routing["experts"])
+        return Ensemble(folder.absolute().name, models, routing)
     if folder.is_dir() and not (folder / CONFIG).is_file():
         found = sorted(each.name for each in folder.iterdir())[:10]
         raise MissingModelError(f"{run}: wanted a run with {CONFIG} or {ROUTING}, found {found}")

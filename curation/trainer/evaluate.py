@@ -89,13 +89,14 @@ def _outcomes(
     weights = model.weights(each.classes, device)
     vectors, read = model.pictures(each.pictures.pointers)
     images, labels = weighed(vectors, weights)[read], each.pictures.labels[read]
-    named = class_vectors(each.classes, each.templates, lambda texts: model.texts(texts, weights))
+    named = weighed([class_vectors(each.classes, each.templates, one.embed_texts) for one in model.models], weights)
     about |= {"classes": len(each.classes), "pictures": len(labels), "unreadable": int((~read).sum())}
     found = accuracies(images @ named.T, labels, resamples=drawn[0], seed=drawn[1])
     outcomes = [of_classes(about | {"task": CLASSIFICATION, "templates": len(each.templates)}, found)]
     if probe:
         keys = [key for key, there in zip(each.pictures.keys, read) if there]
-        outcomes.append(_probed(model, each, (images, labels, keys), about, drawn))
+        plain = weighed(vectors, np.ones(len(vectors)))[read]
+        outcomes.append(_probed(model, each, (plain, labels, keys), about, drawn))
     return outcomes
 
 
@@ -128,7 +129,7 @@ def _retrieved(model: Ensemble, pictures: Pictures, device: str | None, resample
     owners = np.repeat(np.arange(len(captions)), [len(texts) for texts in captions])
     texts = [text for each in captions for text in each]
     weights = model.weights(texts, device)
-    by_image, by_text = ways(weighed(vectors, weights)[there], model.texts(texts, weights), owners)
+    by_image, by_text = ways(weighed(vectors, weights)[there], weighed(model.texts(texts), weights), owners)
     found = recalls(by_image, by_text, owners, resamples=resamples, seed=seed)
     hits = {"by_image": by_image, "by_text": by_text, "owners": owners}
     return Outcome(found | {"unreadable": int((~read).sum())}, hits)
