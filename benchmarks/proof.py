@@ -9,6 +9,7 @@ shows. What is done lies in DIR and is used again, so a killed run goes on. The 
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -19,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from paired import machine, say
-from proving.arms import FULL, POOL, RANDOM, Arm, arms, score_threshold
+from proving.arms import FIRST, FULL, POOL, RANDOM, Arm, arms, score_threshold
 from proving.inputs import write_clean, write_pool, write_tests
 from proving.outcome import collected, headline, run_folder
 from proving.pool import Kept, ingested, released, subset_file
 from proving.shown import markdown, picture
 from proving.things import fetched, things
+from proving.training import BATCH
 
 ROOT = Path(__file__).resolve().parents[1]
 TEST_SCENES = 1000
@@ -48,10 +50,12 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
     faults = ingested(write_pool(work, sample, count, args.pairs, args.pool_seed), work)
     clip = args.clip or scorer(work, sample, count, args, seen)
     wanted = arms(work, sample, clip, args.pairs, known, score_threshold(clip, known, args.pool_seed))
-    chosen = [arm for arm in wanted if not args.arms or arm.name in (POOL, RANDOM, FULL, *args.arms.split(","))]
-    kept = release_all(chosen, faults, work)
-    train_all(chosen, kept, tests, args.seeds, seen, work)
-    result = collected([arm for arm in chosen if arm.name in kept], kept, args.seeds, work)
+    chosen = [arm for arm in wanted if not args.arms or arm.name in (*FIRST, *args.arms.split(","))]
+    kept: dict[str, Kept] = {}
+    for part in (chosen[: len(FIRST)], chosen[len(FIRST) :]):
+        release_all(part, kept, faults, work)
+        train_all(part, kept, tests, args.seeds, seen, work)
+    result = collected(chosen, kept, args.seeds, work)
     result = {
         "name": "proof",
         **headline(result),
@@ -80,27 +84,25 @@ def scorer(work: Path, sample: Path, count: int, args: argparse.Namespace, seen:
     return f"local-dir:{run}"
 
 
-def release_all(chosen: list[Arm], faults: dict[str, str], work: Path) -> dict[str, Kept]:
-    """What each arm keeps, by its name; recipes that keep nothing to train on are left out and told."""
-    kept: dict[str, Kept] = {}
-    for arm in chosen:
+def release_all(part: list[Arm], kept: dict[str, Kept], faults: dict[str, str], work: Path) -> None:
+    """Add what each arm of a part keeps: recipes run, subsets of the uncurated pool listed."""
+    for arm in part:
         if arm.recipe:
             say(f"recipe {arm.name}")
             kept[arm.name] = Kept.of(released(arm, work), faults)
-    size = kept[FULL].pairs
-    for arm in chosen:
+    for arm in part:
         if not arm.recipe:
-            kept[arm.name] = subset_file(arm.name, kept[POOL], size if arm.name == RANDOM else None, faults, work)
-    return kept
+            size = kept[FULL].pairs if arm.name == RANDOM else None
+            kept[arm.name] = subset_file(arm.name, kept[POOL], size, faults, work)
 
 
-def train_all(chosen: list[Arm], kept: dict[str, Kept], tests: list[Path], seeds: int, seen: int, work: Path) -> None:
-    """Train and evaluate the arms that are compared first, all seeds of each, then the others, seed by seed."""
-    first = [(arm, seed) for seed in range(seeds) for arm in chosen if arm.name in (POOL, RANDOM, FULL)]
-    rest = [(arm, seed) for seed in range(seeds) for arm in chosen if arm.name not in (POOL, RANDOM, FULL)]
-    for arm, seed in first + rest:
+def train_all(part: list[Arm], kept: dict[str, Kept], tests: list[Path], seeds: int, seen: int, work: Path) -> None:
+    """Train and evaluate the arms of a part, seed by seed; those that kept too little to train on are left out."""
+    for seed, arm in itertools.product(range(seeds), part):
         run, one = run_folder(work, arm.name, seed), kept[arm.name]
-        if not (run / "evaluation" / "evaluation.json").is_file():
+        if one.pairs < BATCH:
+            say(f"{arm.name}: {one.pairs} pairs, fewer than a batch of {BATCH}")
+        elif not (run / "evaluation" / "evaluation.json").is_file():
             say(f"training {arm.name}, seed {seed}: {one.pairs} pairs")
             train_one(one.release, run, seed, seen, one.uids, tests)
 

@@ -13,6 +13,7 @@ from proving.scene import scene
 from proving.things import Things
 
 POOL, RANDOM, FULL, KNOWN = "uncurated pool", "random subset", "full", "no faults (known)"
+FIRST = (POOL, RANDOM, FULL)  # what the headline is about: done before the others
 READABLE = """# The pool as it is, less what no trainer can open
 [[stage]]
 name = "readable"
