@@ -85,7 +85,11 @@ class Picture:
     draw: Callable[[Theme], Figure]
 
     def uri(self) -> str:
-        """The picture as SVG in a data URI, its colours as variables."""
+        """The picture as SVG in a data URI."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg().encode()).decode()
+
+    def svg(self) -> str:
+        """The picture as SVG, its colours as variables with a light and a dark value."""
         file = io.StringIO()
         with matplotlib.rc_context(NAMED.rc()), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # the reader's font draws the text, not matplotlib's
@@ -97,8 +101,7 @@ class Picture:
         light, dark = (_variables(theme) for theme in (LIGHT, DARK))
         style = f"<style>:root{{{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
         start = svg.index(">", svg.index("<svg")) + 1
-        svg = svg[svg.index("<svg") : start] + style + svg[start:]
-        return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+        return svg[svg.index("<svg") : start] + style + svg[start:]
 
     def png(self) -> bytes:
         """The picture as PNG on white, without a word on when and by what it was made."""

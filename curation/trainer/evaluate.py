@@ -1,67 +1,135 @@
-"""Zero-shot retrieval on the pairs of a release that training held out."""
+"""What a model can do: zero-shot classes, retrieval, a linear probe, with the interval that chance leaves open."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from curation.decode import decode_small
 from curation.errors import RecipeError
-from curation.models.clip import load
-from curation.shards.dataset import ManifestDataset
+from curation.files import write_json
 from curation.shards.manifest import Release
+from curation.trainer.classes import accuracies, class_vectors
+from curation.trainer.data import split as sides
+from curation.trainer.data import uniform
+from curation.trainer.ensembles import Ensemble, open_model, weighed
+from curation.trainer.layouts import Pictures, release_pictures
+from curation.trainer.outcome import Outcome, of_classes, of_retrieval, written
+from curation.trainer.probe import linear_probe
+from curation.trainer.retrieval import recalls, retrieval, ways
+from curation.trainer.sets import CLASSIFICATION, PROBE, RETRIEVAL, EvaluationSet, open_sets
 
-CUTOFFS = (1, 5, 10)  # Radford et al. 2021 (arXiv:2103.00020) table 13 reports recall at these
-ROWS = 1024  # of the score matrix at a time: 40 MB at 10,000 pairs
-
-
-def retrieval(image_features: np.ndarray, text_features: np.ndarray) -> dict[str, Any]:
-    """Recall at 1, 5 and 10, shares in [0, 1], of the caption for each image and the image for each caption.
-
-    Row i of one belongs to row i of the other, float (n, dim), unit length. Ties count against the model, so that equal
-    vectors for everything find nothing. `chance` is the recall of guessing. ValueError where the shapes differ or
-    there is no row.
-    """
-    if image_features.shape != text_features.shape or len(image_features) == 0:
-        raise ValueError(
-            f"features of shapes {image_features.shape} and {text_features.shape}: wanted equal, not empty"
-        )
-    count = len(image_features)
-    return {
-        "pairs": count,
-        "image_to_text": _recall(image_features, text_features),
-        "text_to_image": _recall(text_features, image_features),
-        "chance": {f"r{k}": min(k / count, 1.0) for k in CUTOFFS},
-    }
-
-
-def _recall(queries: np.ndarray, answers: np.ndarray) -> dict[str, float]:
-    ahead = []  # other answers that score at least as high as the right one
-    for start in range(0, len(queries), ROWS):
-        scores = queries[start : start + ROWS].astype(np.float32) @ answers.astype(np.float32).T
-        right = scores[np.arange(len(scores)), start + np.arange(len(scores))]
-        ahead.append((scores >= right[:, None]).sum(axis=1) - 1)
-    places = np.concatenate(ahead)
-    return {f"r{k}": float((places < k).mean()) for k in CUTOFFS}
+__all__ = ["evaluate", "retrieval"]
 
 
 def evaluate(
-    run: str, *, release: str, holdout: float = 0.05, samples: int = 1000, device: str | None = None
+    run: str,
+    *,
+    data: list[str] | None = None,
+    release: str | None = None,
+    holdout: float = 0.05,
+    samples: int = 1000,
+    split: str | None = None,
+    classes: str | None = None,
+    templates: str | None = None,
+    probe: bool = False,
+    resamples: int = 1000,
+    seed: int = 0,
+    out: str | None = None,
+    details: bool = False,
+    device: str | None = None,
 ) -> dict[str, Any]:
-    """Retrieval among held-out pairs of a release, for the model in RUN or any model name.
+    """Evaluate the model in RUN, a run's folder or any model name, on sets of labelled or captioned pictures.
 
-    The pairs are those that `train` with the same --holdout left out; at most --samples of them, those of the smallest
-    uids, as recall depends on their number. Embedded as for the signals. RecipeError where none is held out.
+    --data, once or more: a folder with a subfolder of pictures for each class, or with train/ and test/ of these; a
+    tar or a folder of tars, with .cls (and --classes, a name a line) or .txt (a caption a line); CLIP_benchmark's
+    layout, or a folder of several, such as DataComp's; a release or a pool. Labels give zero-shot classification, with
+    --templates (a file, {c} for the name) or the set's own, averaged; captions give retrieval both ways. --probe adds
+    a linear probe, on the train split, or on half of the pictures where there is none. --split is test, or else val.
+
+    --release is one that a model was trained on: retrieval among the pairs that `train` with the same --holdout left
+    out. Of a release and of a pool at most --samples pairs count, of the smallest uids, as recall depends on their
+    number. Intervals are of --resamples bootstrap resamples of the pictures (95 %), drawn by --seed. --out gets
+    evaluation.json, evaluation.md and evaluation.svg, and with --details hits.npz. RecipeError for what cannot be read.
     """
-    from curation.trainer.data import split
+    if not data and release is None:
+        raise RecipeError("evaluate: wanted --data or --release")
+    held = _held_out(release, holdout, samples) if release is not None else None
+    settings = {"split": split, "classes": classes, "templates": templates, "limit": samples}
+    sets = [found for path in data or [] for found in open_sets(path, **settings)]
+    model = open_model(run, device)
+    result: dict[str, Any] = {}
+    if held is not None:
+        result = _retrieved(model, held, device, resamples, seed).shown
+    outcomes = [one for each in sets for one in _outcomes(model, each, probe, device, (resamples, seed))]
+    if outcomes:
+        result |= {"model": model.name, "sets": [one.shown for one in outcomes]}
+        result["average"] = float(np.mean([one.main for one in outcomes if one.shown["task"] != PROBE]))
+    if out is not None:
+        write_json(str(Path(out, "evaluation.json")), result)
+        written(Path(out), outcomes, details)
+    return result
 
-    held = split(Release.open(release), holdout)[1]
+
+def _held_out(release: str, holdout: float, samples: int) -> Pictures:
+    """Pairs of the images that training left out."""
+    held = sides(Release.open(release), holdout)[1]
     if not held:
         raise RecipeError(f"{release}: no image held out at --holdout {holdout}")
-    found = list(ManifestDataset(release, uids=sorted(held)[:samples]))
-    model = load(run if _is_name(run) else f"local-dir:{run}", device)
-    images = model.embed_images([decode_small(sample["image"]) for sample in found])
-    return retrieval(images, model.embed_texts([sample["text"] for sample in found]))
+    return release_pictures(release, samples, sorted(held)[:samples])
 
 
-def _is_name(run: str) -> bool:
-    return run == "sample-clip" or ":" in run or "@" in run
+def _outcomes(
+    model: Ensemble, each: EvaluationSet, probe: bool, device: str | None, drawn: tuple[int, int]
+) -> list[Outcome]:
+    """What the model does on one set: one outcome, or two with the probe."""
+    about = {"name": each.name, "split": each.split, "main_metric": each.main_metric}
+    if each.pictures.labels is None:
+        found = _retrieved(model, each.pictures, device, *drawn)
+        return [of_retrieval(about | {"task": RETRIEVAL}, found)]
+    weights = model.weights(each.classes, device)
+    vectors, read = model.pictures(each.pictures.pointers)
+    images, labels = weighed(vectors, weights)[read], each.pictures.labels[read]
+    named = weighed([class_vectors(each.classes, each.templates, one.embed_texts) for one in model.models], weights)
+    about |= {"classes": len(each.classes), "pictures": len(labels), "unreadable": int((~read).sum())}
+    found = accuracies(images @ named.T, labels, resamples=drawn[0], seed=drawn[1])
+    outcomes = [of_classes(about | {"task": CLASSIFICATION, "templates": len(each.templates)}, found)]
+    if probe:
+        keys = [key for key, there in zip(each.pictures.keys, read) if there]
+        plain = weighed(vectors, np.ones(len(vectors)))[read]
+        outcomes.append(_probed(model, each, (plain, labels, keys), about, drawn))
+    return outcomes
+
+
+def _probed(
+    model: Ensemble, each: EvaluationSet, test: tuple[np.ndarray, np.ndarray, list[str]], about: dict, drawn: tuple
+) -> Outcome:
+    """The linear probe of a set, which learns from its train split or else from half of its pictures."""
+    images, labels, keys = test
+    if each.train is not None:
+        vectors, read = model.pictures(each.train.pointers)
+        learnt = weighed(vectors, np.ones(len(vectors)))[read]
+        wanted, names = each.train.labels[read], [key for key, there in zip(each.train.keys, read) if there]
+        about = about | {"train": "train", "train_pictures": len(wanted)}
+    else:
+        half = np.array([uniform("half", drawn[1], key) < 0.5 for key in keys])
+        learnt, wanted, names = images[half], labels[half], [key for key, one in zip(keys, half) if one]
+        images, labels = images[~half], labels[~half]
+        about = about | {"train": "half of the pictures", "train_pictures": len(wanted), "pictures": len(labels)}
+    fitted = linear_probe(learnt, wanted, names, images, len(each.classes), drawn[1])
+    found = accuracies(fitted.scores, labels, prefix="lp_", resamples=drawn[0], seed=drawn[1])
+    about = about | {"task": PROBE, "main_metric": f"lp_{each.main_metric}", "strength": fitted.strength}
+    return of_classes(about | {"tried": fitted.tried}, found)
+
+
+def _retrieved(model: Ensemble, pictures: Pictures, device: str | None, resamples: int, seed: int) -> Outcome:
+    """`recalls` of the pictures that can be read, each with the captions it has, and how many could not."""
+    vectors, read = model.pictures(pictures.pointers)
+    there = np.array([bool(one and texts) for texts, one in zip(pictures.captions, read)])
+    captions = [texts for texts, one in zip(pictures.captions, there) if one]
+    owners = np.repeat(np.arange(len(captions)), [len(texts) for texts in captions])
+    texts = [text for each in captions for text in each]
+    weights = model.weights(texts, device)
+    by_image, by_text = ways(weighed(vectors, weights)[there], weighed(model.texts(texts), weights), owners)
+    found = recalls(by_image, by_text, owners, resamples=resamples, seed=seed)
+    hits = {"by_image": by_image, "by_text": by_text, "owners": owners}
+    return Outcome(found | {"unreadable": int((~read).sum())}, hits)

@@ -1,13 +1,19 @@
-"""Retrieval recalls, by hand and against a plain loop."""
+"""Recalls, classes and intervals by hand and against plain loops; whole evaluations of sets laid out as others do."""
+
+import json
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.errors import RecipeError
+from curation.errors import MissingModelError, RecipeError
 from curation.trainer import evaluate as module
-from curation.trainer.evaluate import retrieval
+from curation.trainer import retrieval as recalls_module
+from curation.trainer.classes import accuracies, class_vectors, prompts
+from curation.trainer.evaluate import evaluate, retrieval
+from curation.trainer.intervals import ratio, resampled
+from tests.trainer.made_sets import benchmark_set, class_folders, pairs_tar
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -25,6 +31,7 @@ def test_perfect_and_shifted_pairs():
 def test_a_collapsed_model_finds_nothing():
     same = np.ones((20, 4), np.float32) / 2
     assert retrieval(same, same)["image_to_text"] == {"r1": 0.0, "r5": 0.0, "r10": 0.0}
+    assert accuracies(np.ones((20, 10)), np.arange(20) % 10)["metrics"]["acc5"] == 0.0
 
 
 def test_by_hand():
@@ -33,25 +40,41 @@ def test_by_hand():
     # image 0 finds its text; image 1 likes text 2, then 1; image 2 likes text 1, and its own ties with text 0
     assert retrieval(images, texts)["image_to_text"] == {"r1": 1 / 3, "r5": 1.0, "r10": 1.0}
     # text 0 finds image 0; text 1 likes image 2; text 2 likes image 1
-    assert retrieval(images, texts)["text_to_image"]["r1"] == 1 / 3
+    found = retrieval(images, texts)
+    assert found["text_to_image"]["r1"] == 1 / 3 and found["mean"]["r1"] == 1 / 3
+
+
+def test_one_of_several_captions_is_enough_and_each_is_asked():
+    images = np.eye(3, dtype=np.float32)
+    texts = np.eye(3, dtype=np.float32)[[1, 0, 1, 2, 0]]
+    owners = np.array([0, 0, 1, 2, 2])
+    found = retrieval(images, texts, owners)
+    # picture 0 ties its second caption with the wrong one of picture 2; 1 ties with caption 0; 2 has caption 3 alone
+    assert found["image_to_text"] == {"r1": 1 / 3, "r5": 1.0, "r10": 1.0}
+    # captions 1, 2 and 3 find their picture; 0 and 4 show another
+    assert found["text_to_image"]["r1"] == 3 / 5 and found["pairs"] == 5 and found["chance"]["r1"] == 1 / 3
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(1, 40), st.integers(0, 100))
+@given(st.integers(1, 30), st.integers(0, 100))
 def test_against_sorting(count, seed):
     random = np.random.default_rng(seed)
-    images, texts = (unit(random.normal(size=(count, 6))).astype(np.float32) for _ in range(2))
-    found = retrieval(images, texts)
-    orders = np.argsort(-(images @ texts.T), axis=1)
+    owners = np.concatenate([np.arange(count), random.integers(0, count, count // 2)])
+    images, texts = (unit(random.normal(size=(n, 6))).astype(np.float32) for n in (count, len(owners)))
+    found = retrieval(images, texts, owners)
+    by_image, by_text = np.argsort(-(images @ texts.T), axis=1), np.argsort(-(texts @ images.T), axis=1)
     for k in (1, 5, 10):
-        assert found["image_to_text"][f"r{k}"] == pytest.approx(np.mean([i in orders[i, :k] for i in range(count)]))
+        wanted = np.mean([i in owners[by_image[i, :k]] for i in range(count)])
+        assert found["image_to_text"][f"r{k}"] == pytest.approx(wanted)
+        wanted = np.mean([owners[j] in by_text[j, :k] for j in range(len(owners))])
+        assert found["text_to_image"][f"r{k}"] == pytest.approx(wanted)
 
 
 def test_rows_are_scored_in_pieces_alike(monkeypatch):
     random = np.random.default_rng(0)
     images, texts = (unit(random.normal(size=(50, 6))) for _ in range(2))
     whole = retrieval(images, texts)
-    monkeypatch.setattr(module, "ROWS", 7)
+    monkeypatch.setattr(recalls_module, "ROWS", 7)
     assert retrieval(images, texts) == whole
 
 
@@ -60,8 +83,168 @@ def test_shapes_are_checked():
         retrieval(np.ones((2, 3)), np.ones((3, 3)))
     with pytest.raises(ValueError, match="not empty"):
         retrieval(np.ones((0, 3)), np.ones((0, 3)))
+    with pytest.raises(ValueError, match="each with a caption"):
+        retrieval(np.ones((3, 3)), np.ones((2, 3)), np.array([0, 2]))
 
 
-def test_nothing_held_out_is_told(release):
+def test_intervals_are_of_the_seed_and_as_wide_as_the_theory_says():
+    hits = np.arange(400) % 5 == 0
+    value = ratio(hits.astype(float), np.ones(400))
+    found = resampled(value, 400, 2000, 0)
+    assert found == resampled(value, 400, 2000, 0) != resampled(value, 400, 2000, 1)
+    deviation = (0.2 * 0.8 / 400) ** 0.5
+    assert found == pytest.approx([0.2 - 1.96 * deviation, 0.2 + 1.96 * deviation], abs=0.004)
+    assert resampled(value, 400, 0, 0) is None
+
+
+def test_captions_of_a_picture_are_drawn_together():
+    """Four equal captions a picture say no more than one: the interval is that of the pictures."""
+    hits = np.arange(100) % 4 == 0
+    once = resampled(ratio(hits.astype(float), np.ones(100)), 100, 500, 3)
+    assert resampled(ratio(hits * 4.0, np.full(100, 4)), 100, 500, 3) == pytest.approx(once)
+
+
+def test_accuracies_by_hand():
+    scores = np.array([[3, 2, 1], [3, 2, 1], [1, 2, 3], [2, 2, 1]], float)
+    found = accuracies(scores, np.array([0, 1, 2, 0]))
+    assert found["hits"].tolist() == [True, False, True, False]
+    # class 0: one of two, class 1: none, class 2: all
+    assert found["metrics"] == {"acc1": 0.5, "acc5": 1.0, "mean_per_class_recall": 0.5}
+
+
+def test_a_class_is_the_mean_of_its_prompts():
+    told = {"a x": [1, 0], "b x": [0, 1], "a y": [1, 0], "b y": [1, 0]}
+    found = class_vectors(["x", "y"], ["a {c}", "b {}"], lambda texts: np.array([told[t] for t in texts], np.float32))
+    assert found == pytest.approx(np.array([[0.5**0.5, 0.5**0.5], [1, 0]]))
+    with pytest.raises(RecipeError, match="each with"):
+        prompts("x", ["no place"])
+
+
+def test_a_set_in_clip_benchmarks_layout(tmp_path):
+    """The packaged model knows colours; the templates and the names of the set are read, the split is test."""
+    folder = benchmark_set(tmp_path / "wds_vtab-pets_test")
+    found = evaluate("sample-clip", data=[str(folder)], resamples=50, out=str(tmp_path / "out"), details=True)
+    (one,) = found["sets"]
+    assert (one["name"], one["task"], one["split"]) == ("vtab/pets", "zeroshot_classification", "test")
+    assert one["main_metric"] == "mean_per_class_recall" and one["classes"] == 4 and one["templates"] == 2
+    assert one["pictures"] == 24 and one["chance"] == 0.25 and one["unreadable"] == 0
+    assert one["metrics"]["acc1"] > 0.5 and found["average"] == one["metrics"]["mean_per_class_recall"]
+    low, high = one["intervals"]["acc1"]
+    assert low <= one["metrics"]["acc1"] <= high
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == found
+    assert "| vtab/pets | zeroshot_classification | acc1 |" in (tmp_path / "out" / "evaluation.md").read_text()
+    assert (tmp_path / "out" / "evaluation.svg").read_text().startswith("<svg")
+    hits = np.load(tmp_path / "out" / "hits.npz")["vtab/pets/zeroshot_classification/acc1"]
+    assert hits.mean() == one["metrics"]["acc1"] and len(hits) == 24
+
+
+def test_a_folder_of_several_sets_and_retrieval(tmp_path):
+    benchmark_set(tmp_path / "sets" / "wds_shapes_test")
+    benchmark_set(tmp_path / "sets" / "wds_captions_test", captions=True)
+    found = evaluate("sample-clip", data=[str(tmp_path / "sets")], resamples=20)
+    assert [(one["name"], one["task"]) for one in found["sets"]] == [
+        ("captions", "zeroshot_retrieval"),
+        ("shapes", "zeroshot_classification"),
+    ]
+    captions = found["sets"][0]
+    assert captions["pictures"] == 24 and captions["captions"] == 48 and captions["main_metric"] == "mean_recall@1"
+    metrics = captions["metrics"]
+    assert metrics["image_retrieval_recall@10"] > metrics["image_retrieval_recall@1"] > 1 / 24
+    assert metrics["mean_recall@1"] == pytest.approx(
+        (metrics["image_retrieval_recall@1"] + metrics["text_retrieval_recall@1"]) / 2
+    )
+    assert found["average"] == pytest.approx((metrics["mean_recall@1"] + found["sets"][1]["metrics"]["acc1"]) / 2)
+
+
+def test_folders_of_classes_with_a_probe_and_a_picture_that_is_broken(tmp_path):
+    folder = class_folders(tmp_path / "shapes")
+    found = evaluate("sample-clip", data=[str(folder)], probe=True, resamples=20)
+    zero_shot, probe = found["sets"]
+    assert (zero_shot["split"], zero_shot["pictures"], zero_shot["unreadable"]) == ("test", 23, 1)
+    assert probe["task"] == "linear_probe" and probe["train"] == "train" and probe["train_pictures"] == 48
+    assert probe["metrics"]["lp_acc1"] > 0.8 and probe["main_metric"] == "lp_acc1" and len(probe["tried"]) == 8
+    assert found["average"] == zero_shot["metrics"]["acc1"]
+    again = evaluate("sample-clip", data=[str(folder)], probe=True, resamples=20)
+    assert again == found
+
+
+def test_class_names_from_a_file(tmp_path):
+    folder = class_folders(tmp_path / "shapes")
+    names = tmp_path / "names.tsv"
+    names.write_text("black\tblack\nblue\tsky blue\ngreen\tgreen\nred\tred\n")
+    assert evaluate("sample-clip", data=[str(folder)], classes=str(names), resamples=0)["sets"][0]["classes"] == 4
+    names.write_text("black\tblack\n")
+    with pytest.raises(RecipeError, match="no name for the folders"):
+        evaluate("sample-clip", data=[str(folder)], classes=str(names))
+
+
+def test_pairs_of_a_tar_of_a_pool_and_of_a_release(tmp_path, release):
+    tar = pairs_tar(tmp_path / "pairs.tar")
+    (one,) = evaluate("sample-clip", data=[str(tar)], resamples=0)["sets"]
+    assert (one["name"], one["split"], one["pictures"], one["intervals"]["mean_recall@1"]) == ("pairs", "all", 24, None)
+    (one,) = evaluate("sample-clip", data=[release], samples=40, resamples=0)["sets"]
+    assert one["split"] == "release" and one["captions"] == 40
+
+
+def test_pairs_held_out_of_training(release):
+    found = evaluate("sample-clip", release=release, holdout=0.5, resamples=20)
+    assert 10 < found["pairs"] < 50 and found["pictures"] == found["pairs"]
+    low, high = found["intervals"]["text_to_image"]["r10"]
+    assert low <= found["text_to_image"]["r10"] <= high
+
+
+def test_what_is_not_there_is_told_before_any_model_is_loaded(tmp_path, release):
     with pytest.raises(RecipeError, match="no image held out"):
-        module.evaluate("sample-clip", release=release, holdout=0)
+        evaluate("no-model", release=release, holdout=0)
+    with pytest.raises(RecipeError, match="wanted --data or --release"):
+        evaluate("no-model")
+    with pytest.raises(RecipeError, match="no such file or folder"):
+        evaluate("no-model", data=[str(tmp_path / "none")])
+    tar = pairs_tar(tmp_path / "labelled.tar", labels=True)
+    with pytest.raises(RecipeError, match="wanted class names"):
+        evaluate("no-model", data=[str(tar)])
+    folder = benchmark_set(tmp_path / "set")
+    with pytest.raises(RecipeError, match=r"no split train; found \['classnames.txt'"):
+        evaluate("no-model", data=[str(folder)], split="train")
+    (folder / "classnames.txt").write_text("one\ntwo\n")
+    with pytest.raises(RecipeError, match="labels from 0 to 3, but 2 class names"):
+        evaluate("no-model", data=[str(folder)])
+    (folder / "test" / "nshards.txt").write_text("2\n")
+    with pytest.raises(RecipeError, match="wanted 2 tars, found 1"):
+        evaluate("no-model", data=[str(folder)])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RecipeError, match="in a folder per class"):
+        evaluate("no-model", data=[str(tmp_path / "empty")])
+    with pytest.raises(MissingModelError, match="wanted a run"):
+        evaluate(str(tmp_path / "empty"), data=[str(pairs_tar(tmp_path / "p.tar"))])
+
+
+def test_experts_are_weighed_by_the_task(tmp_path, model):
+    """Two equal experts rank as one does alone; with unlike ones the scores are the weighed sum of theirs."""
+    from curation.models.clip import load
+    from curation.trainer.ensembles import open_model, weighed
+    from tests.small_clip import write_model
+
+    run, texts = tmp_path / "run", ["a red circle", "a star"]
+    for name in ("expert-0", "expert-1"):
+        write_model(run / name)
+    np.save(run / "centres.npy", load("sample-clip").embed_texts(texts))
+    routing = {"caption_model": "sample-clip", "experts": ["expert-0", "expert-1"], "groups": [0, 1], "seed": "seed"}
+    (run / "experts.json").write_text(json.dumps(routing))
+    tar = str(pairs_tar(tmp_path / "pairs.tar"))
+    ours, alone = (evaluate(name, data=[tar], resamples=0)["sets"][0]["metrics"] for name in (str(run), model))
+    assert ours == alone
+    experts = open_model(str(run), None)
+    experts = experts._replace(models=(load(model), load("sample-clip")))
+    weights = experts.weights(texts[:1], None)
+    shares = weights / [float(each.model.logit_scale.detach().exp()) for each in experts.models]
+    assert shares[0] > shares[1] and shares.sum() == pytest.approx(1)
+    pictures = [np.full((40, 40, 3), level, np.uint8) for level in (0, 200)]
+    vectors = [each.embed_images(pictures) for each in experts.models]
+    found = weighed(vectors, weights) @ weighed(experts.texts(texts), weights).T
+    wanted = sum(w * v @ each.embed_texts(texts).T for w, v, each in zip(weights, vectors, experts.models))
+    assert found == pytest.approx(wanted, rel=1e-5, abs=1e-4)
+
+
+def test_module_exports_what_the_trainer_calls():
+    assert set(module.__all__) == {"evaluate", "retrieval"}

@@ -1,0 +1,145 @@
+"""Does curation pay: the same small CLIP trained on a pool with faults, on subsets of it, and on what recipes keep.
+
+    python benchmarks/proof.py [--pairs N] [--work DIR] [--seeds S] [--arms A,B] [--docs]
+
+The pool is N rendered scenes with captions, with faults at rates like the web's (proving/faults.py). Every arm has the
+same model, the same number of samples seen and the same seeds, and is evaluated on scenes of compositions that no pool
+shows. What is done lies in DIR and is used again, so a killed run goes on. The last line on stdout is one JSON object;
+--docs writes docs/proof.md and docs/proof.svg.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from paired import machine, say
+from proving.arms import FIRST, FULL, POOL, RANDOM, Arm, arms, score_threshold
+from proving.inputs import write_clean, write_pool, write_tests
+from proving.outcome import collected, headline, run_folder
+from proving.pool import Kept, ingested, released, subset_file
+from proving.shown import markdown, picture
+from proving.things import fetched, things
+from proving.training import BATCH
+
+ROOT = Path(__file__).resolve().parents[1]
+TEST_SCENES = 1000
+
+
+def sizes(pairs: int) -> tuple[int, int]:
+    """(things, samples seen): 30 pairs a thing in the middle, all things at 10^5; epochs fall as the pool grows."""
+    return max(48, pairs // 40), 128 * round(1000 * math.sqrt(pairs) / 128)
+
+
+def benchmark(args: argparse.Namespace) -> dict[str, Any]:
+    """The whole measurement."""
+    started, work, sample = time.monotonic(), args.work.resolve(), (args.sample or args.work / "sample").resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    count, seen = sizes(args.pairs)
+    seen = args.samples_seen or seen
+    fetched(sample)
+    known = things(sample, count)
+    say(f"{args.pairs} pairs of {len(known.names)} things, {seen} samples seen")
+    tests = write_tests(work, known, TEST_SCENES, args.pool_seed)
+    faults = ingested(write_pool(work, sample, count, args.pairs, args.pool_seed), work)
+    clip = args.clip or scorer(work, sample, count, args, seen)
+    wanted = arms(work, sample, clip, args.pairs, known, score_threshold(clip, known, args.pool_seed))
+    chosen = [arm for arm in wanted if not args.arms or arm.name in (*FIRST, *args.arms.split(","))]
+    kept: dict[str, Kept] = {}
+    for part in (chosen[: len(FIRST)], chosen[len(FIRST) :]):
+        release_all(part, kept, faults, work)
+        train_all(part, kept, tests, args.seeds, seen, work)
+    result = collected(chosen, kept, args.seeds, work)
+    result = {
+        "name": "proof",
+        **headline(result),
+        "unit": "score over the uncurated pool's",
+        "input": f"{args.pairs} rendered scenes of {len(known.names)} things, {seen} samples seen, {args.seeds} seeds",
+        "pairs": args.pairs,
+        "things": len(known.names),
+        "samples_seen": seen,
+        "clip": args.clip or "trained on clean scenes of another seed",
+        **result,
+        "seconds": round(time.monotonic() - started),
+        "machine": machine("torch", "open_clip_torch", "pyspark"),
+    }
+    (work / "proof.json").write_text(json.dumps(result, indent=1))
+    show(result, ROOT / "docs" if args.docs else work)
+    return result
+
+
+def scorer(work: Path, sample: Path, count: int, args: argparse.Namespace, seen: int) -> str:
+    """The name of a model trained on as many clean scenes of another seed as the pool has pairs, and as long."""
+    run = work / "runs" / "scorer"
+    if not (run / "result.json").is_file():
+        tars = write_clean(work, sample, count, args.pairs, args.pool_seed)
+        out = released(Arm("clean scenes", str(ROOT / "benchmarks/proving/clean.toml")), work, str(tars))
+        train_one(out, run, 0, seen, None, [])
+    return f"local-dir:{run}"
+
+
+def release_all(part: list[Arm], kept: dict[str, Kept], faults: dict[str, str], work: Path) -> None:
+    """Add what each arm of a part keeps: recipes run, subsets of the uncurated pool listed."""
+    for arm in part:
+        if arm.recipe:
+            say(f"recipe {arm.name}")
+            kept[arm.name] = Kept.of(released(arm, work), faults)
+    for arm in part:
+        if not arm.recipe:
+            size = kept[FULL].pairs if arm.name == RANDOM else None
+            kept[arm.name] = subset_file(arm.name, kept[POOL], size, faults, work)
+
+
+def train_all(part: list[Arm], kept: dict[str, Kept], tests: list[Path], seeds: int, seen: int, work: Path) -> None:
+    """Train and evaluate the arms of a part, seed by seed; those that kept too little to train on are left out."""
+    for seed, arm in itertools.product(range(seeds), part):
+        run, one = run_folder(work, arm.name, seed), kept[arm.name]
+        if one.pairs < BATCH:
+            say(f"{arm.name}: {one.pairs} pairs, fewer than a batch of {BATCH}")
+        elif not (run / "evaluation" / "evaluation.json").is_file():
+            say(f"training {arm.name}, seed {seed}: {one.pairs} pairs")
+            train_one(one.release, run, seed, seen, one.uids, tests)
+
+
+def train_one(release: str, run: Path, seed: int, seen: int, uids: str | None, tests: list[Path]) -> None:
+    """One training and its evaluation, in a process of its own."""
+    command = [sys.executable, "-m", "proving.training", release, "--out", str(run), "--seed", str(seed)]
+    command += ["--samples-seen", str(seen), *(["--uids", uids] if uids else [])]
+    command += [part for test in tests for part in ("--data", str(test))]
+    paths = os.pathsep.join([str(ROOT / "benchmarks"), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": paths})
+
+
+def show(result: dict[str, Any], folder: Path) -> None:
+    """proof.md and proof.svg in a folder."""
+    (folder / "proof.svg").write_text(picture(result).svg(), encoding="utf-8")
+    (folder / "proof.md").write_text(markdown(result), encoding="utf-8")
+    say(f"\n{markdown(result)}")
+
+
+def main() -> None:
+    """Read the flags, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=100_000, metavar="N")
+    parser.add_argument("--work", type=Path, default=Path("work/proof"), metavar="DIR", help="what is there is used")
+    parser.add_argument(
+        "--sample", type=Path, metavar="DIR", help="work folder of sample/fetch.py; default WORK/sample"
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--samples-seen", type=int, metavar="N", help="default: 1,000 times the root of the pairs")
+    parser.add_argument("--arms", metavar="A,B", help="these beside the pool, the random subset and full; default all")
+    parser.add_argument("--clip", metavar="NAME", help="the scoring model; default: one trained on clean scenes")
+    parser.add_argument("--pool-seed", type=int, default=0)
+    parser.add_argument("--docs", action="store_true", help="write docs/proof.md and docs/proof.svg")
+    args = parser.parse_args()
+    print(json.dumps(benchmark(args), ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The pool through the product, and what an arm keeps of it: releases, subsets of one as files of uids, faults left."""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from planting.measuring import slug
+from planting.pairs import keyed, part_rows
+
+from curation.ingest import ingest
+from curation.pool import Pool
+from curation.run import run
+from curation.shards.manifest import Release
+from proving.arms import RANDOM, Arm
+from proving.faults import CLEAN
+
+WHOLE = (CLEAN, "numbers")  # pairs whose caption is true of their picture and not there twice
+
+
+class Kept(NamedTuple):
+    """What an arm trains on: a release, or those of its uids that a file lists; how many pairs, by fault."""
+
+    release: str
+    uids: str | None
+    pairs: int
+    faults: dict[str, int]
+
+    @classmethod
+    def of(cls, release: str, faults: dict[str, str]) -> "Kept":
+        """All of a release."""
+        found = Counter(faults[uid] for uid in Release.open(release).samples(["uid"])["uid"].to_pylist())
+        return cls(release, None, sum(found.values()), dict(found))
+
+
+def ingested(tars: Path, work: Path) -> dict[str, str]:
+    """The fault of each pair of the pool by uid; the pool is made where it is not there yet."""
+    pool = str(work / "pool")
+    ingest([str(tars)], out=pool, name="scenes")
+    rows = (row for uri, parts in Pool.open(pool).tables() for row in part_rows(uri, parts, ["uid", "extra"]))
+    return {row["uid"]: dict(row["extra"])["planted_fault"] for row in rows}
+
+
+def released(arm: Arm, work: Path, tars: str | None = None) -> str:
+    """The arm's recipe run on the pool, or on one of other tars; what is there already is used."""
+    pool, out = str(work / "pool"), str(work / "releases" / slug(arm.name))
+    if tars is not None:
+        pool = str(work / f"pool-{slug(arm.name)}")
+        ingest([tars], out=pool, name="scenes")
+    run(arm.recipe, pool, out, set=list(arm.changes))
+    return out
+
+
+def subset_file(name: str, pool: Kept, size: int | None, faults: dict[str, str], work: Path) -> Kept:
+    """Pairs of the uncurated pool's release by their uids: `size` by a keyed draw, or those without a fault."""
+    uids = sorted(Release.open(pool.release).samples(["uid"])["uid"].to_pylist())
+    if name == RANDOM:
+        uids = sorted(uids, key=lambda uid: keyed("random subset", uid))[:size]
+    else:
+        uids = [uid for uid in uids if faults[uid] in WHOLE]
+    path = work / f"{slug(name)}.uids"
+    path.write_text("\n".join(uids))
+    return Kept(pool.release, str(path), len(uids), dict(Counter(faults[uid] for uid in uids)))
