@@ -76,7 +76,7 @@ def check_sizes(stage: str, files: dict[str, int], frame: Any, column: str) -> N
     """
     from pyspark.sql import functions as F
 
-    lengths = frame.where(F.col(column).isNotNull()).select(F.length(column).alias("bytes")).distinct()
+    lengths = frame.select(F.length(F.col(f"`{column}`")).alias("bytes")).where("bytes is not null").distinct()
     found = sorted(row.bytes // 2 for row in lengths.collect())
     if len(set(files.values())) > 1 or (found and not set(files.values()) <= set(found)):
         sizes = files | {column: ", ".join(map(str, found))}

@@ -131,6 +131,16 @@ def sweep(folder: str) -> None:
                 os.unlink(os.path.join(path, name))
 
 
+@contextlib.contextmanager
+def swept(*folders: str) -> Iterator[None]:
+    """The folders swept before the block and after it: a worker may die in it, whose task then ends in another one."""
+    for each in folders:
+        sweep(each)
+    yield
+    for each in folders:
+        sweep(each)
+
+
 def _started(pid: int | str) -> int:
     """When a process started, in clock ticks since boot; 0 where there is none that lives.
 

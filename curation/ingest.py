@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from curation import tables
 from curation.errors import LostRowsError, unknown
 from curation.exclude import without
-from curation.files import absolute, join, local_path, locked, remove_folder, sweep
+from curation.files import absolute, join, local_path, locked, remove_folder, swept
 from curation.pool import Pool
 from curation.reading import reader
 from curation.schema import PAIRS, hex_id
@@ -83,15 +83,14 @@ def ingest_sources(
         pool = Pool.open_or_new(out)
         if any(part["key"] == key for part in pool.parts):
             return {"pool": pool.uri, "part": key, "rows": 0, "already_ingested": True, "pool_rows": pool.rows}
-        for folder in (pool.uri, join(pool.uri, "images"), *(join(pool.uri, name, key) for name in FOLDERS)):
-            sweep(folder)
         at_most = sum(map(_file_bytes, found)) // ROW_BYTES  # far from it where the files hold pictures or pages
         spark = spark_session(pool.rows + min(at_most, MANY_ROWS))
         print(f"reading {len(units)} files", file=sys.stderr, flush=True)
         rows = [(number, json.dumps(unit)) for number, unit in enumerate(units)]
         laid = spark.createDataFrame(rows, "number int, unit string").repartitionById(len(units), "number")
-        records = tables.in_tasks(laid, reader(pool.uri, key, name))
-        return _commit(spark, pool, key, units, sorted(records, key=lambda r: r["unit"]))
+        with swept(pool.uri, join(pool.uri, "images"), *(join(pool.uri, folder, key) for folder in FOLDERS)):
+            records = tables.in_tasks(laid, reader(pool.uri, key, name))
+            return _commit(spark, pool, key, units, sorted(records, key=lambda r: r["unit"]))
 
 
 def _check_settings(settings: dict[str, Any], kinds: set[str]) -> None:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from curation import __version__, tables
 from curation.errors import BrokenTableError, LostRowsError, StaleOutputError
-from curation.files import absolute, committing, join, local_path, locked, remove_folder, sweep
+from curation.files import absolute, committing, join, local_path, locked, remove_folder, swept
 from curation.forgetting import FORGOTTEN
 from curation.parts import part_uris, read_part, write_part
 from curation.pool import Pool
@@ -54,10 +54,9 @@ def claim(out: str, recipe: Recipe, pool: Pool, store: str) -> Iterator[str]:
                 f"wanted {recipe.name} ({wanted['key'][:8]}) on pool {pool.key[:8]}: name another OUT (the store is "
                 "shared anyway)"
             )
-        for each in (folder, *(join(folder, name) for name in FOLDERS)):
-            sweep(each)
-        write_record(join(folder, CLAIM), wanted | {"pool": pool.uri, "store": store})
-        yield folder
+        with swept(folder, *(join(folder, name) for name in FOLDERS)):
+            write_record(join(folder, CLAIM), wanted | {"pool": pool.uri, "store": store})
+            yield folder
 
 
 def release_key(recipe: Recipe, pool: Pool) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from curation import __version__, release, tables
 from curation.errors import LostRowsError, SchemaError
-from curation.files import absolute, file_sha256, join, sweep
+from curation.files import absolute, file_sha256, join, swept
 from curation.graph import by_name, closure
 from curation.pool import Pool
 from curation.recipe import POOL, Recipe, Step, load_recipe, plain
@@ -88,10 +88,8 @@ def run_stage(
     if table is not None:
         return table, False
     started = time.monotonic()
-    for each in (folder, *(join(folder, name) for name in spec.tables)):
-        sweep(each)
     placed = settings | ({"store": store} if "store" in settings else {})
-    with releasing():
+    with swept(folder, *(join(folder, name) for name in spec.tables)), releasing():
         frames = [rows.select(spark, columns[name]) for name, rows in zip(spec.reads, inputs)]
         result = step.stage(*frames, **placed)
         main, sides = result if isinstance(result, tuple) else (result, {})

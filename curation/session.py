@@ -1,5 +1,6 @@
 """The Spark session, made in one place: local by default, the cluster's under spark-submit; Java found or brought."""
 
+import contextlib
 import functools
 import os
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +75,38 @@ def spark_session(rows: int | None = None) -> Any:
     for key, value in settings.items():
         builder = builder.config(key, value)
     interrupted = signal.getsignal(signal.SIGINT)
-    session = builder.getOrCreate()
+    with _whole_start(submitted):
+        session = builder.getOrCreate()
     if interrupted is not signal.default_int_handler and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, interrupted)  # Spark put its own there, which calls into a JVM that may be busy
     # Its thread prints a traceback when the JVM ends; the call that this cuts short tells it in one line.
     session.sparkContext._accumulatorServer.handle_error = lambda *_: None
     session.sparkContext.setLogLevel(LOG_LEVEL)
     return session
+
+
+@contextlib.contextmanager
+def _whole_start(submitted: bool) -> Iterator[None]:
+    """Where the start is cut short, end the JVM with it: it ignores Ctrl-C, and tells that nobody waits for it."""
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        for pid in [] if done or submitted else _children():
+            with contextlib.suppress(OSError):
+                if b"spark" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _children() -> list[int]:
+    """Processes that this one started and that live."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(entry.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.append(int(entry.parent.name))
+    return found
 
 
 def _sized(rows: int | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from curation import tables
 from curation.compute import ERROR, Job, appender, bucket_writer, signal_schema
-from curation.files import join, locked, sweep
+from curation.files import join, locked, swept
 from curation.graph import Node, closure, placed, stored_inputs
 from curation.signal import IMAGE_INPUTS
 from curation.stage import cached
@@ -98,7 +98,7 @@ class Store:
         with contextlib.ExitStack() as stack:
             for node in sorted(nodes, key=self.folder):  # in one order, so that two runs cannot wait for each other
                 stack.enter_context(locked(self.folder(node), wait=True))
-                sweep(self.folder(node))
+                stack.enter_context(swept(self.folder(node)))
             nodes = [n for n in nodes if not set(self._open(n)["rows_of"]) & set(keys)]
             if nodes:
                 records = self._add_missing(frame, nodes, level, count)

@@ -3,8 +3,9 @@
 import os
 import socket
 import threading
+import uuid
 
-from curation.files import committing, sweep
+from curation.files import committing, sweep, swept
 
 
 def test_only_what_a_living_process_writes_stays(tmp_path):
@@ -31,3 +32,11 @@ def test_only_what_a_living_process_writes_stays(tmp_path):
         ended.set()
         thread.join()
     assert (tmp_path / "f.json").read_bytes() == b"under way"
+
+
+def test_what_a_worker_leaves_that_dies_within_is_swept_too(tmp_path):
+    left = f"a.parquet.{socket.gethostname()}-{2**22 + 7}-123-{uuid.uuid4().hex}.tmp"
+    with swept(str(tmp_path / "none"), str(tmp_path)):
+        (tmp_path / left).touch()
+        (tmp_path / "a.parquet").touch()
+    assert os.listdir(tmp_path) == ["a.parquet"]

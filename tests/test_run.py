@@ -204,7 +204,7 @@ def test_shuffled_input_in_another_folder_and_partitions_give_the_same_bytes(rel
         (["txt.keep.caption_words.min=3"], r"no step \['txt'\]; known: \[.*'text'"),
         (
             ["dedup_embeddings.treshold=0.9"],
-            r"no setting \['treshold'\]; known: \['assignments', 'seed', 'threshold'\]",
+            r"no setting \['treshold'\]; known: \['against', .*'threshold'",
         ),
         (["balance_entries.t=zero"], "t = 'zero': .*integer"),
         (["signals.clp=x"], r"\[signals\]: no setting \['clp'\]"),

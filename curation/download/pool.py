@@ -8,7 +8,7 @@ from curation.download import table
 from curation.download.settings import EncodeFormat, ResizeMode, Settings, checked
 from curation.errors import RecipeError, StaleOutputError
 from curation.exclude import without
-from curation.files import absolute, join, remove_folder, sweep
+from curation.files import absolute, join, remove_folder, sweep, swept
 from curation.ingest import content
 from curation.pool import Pool
 from curation.records import read_record, write_record
@@ -121,9 +121,9 @@ def _commit_pairs(spark: Any, pairs: Any, home: str, source: Pool, made_of: dict
     """Write the pairs with their pointers as the one part of the new pool, in place of the part there was."""
     key = hex_id("download", *(str(made_of[name]) for name in sorted(made_of)))[:16]
     folder = join(home, "pairs", key)
-    sweep(folder)
     found = joined.with_images(pairs, table.read(spark, home)).select(*PAIRS.names)
-    parts = tables.write_spark(found, folder, PAIRS.arrow, source.rows)
+    with swept(folder):
+        parts = tables.write_spark(found, folder, PAIRS.arrow, source.rows)
     tables.write_done(folder, {"table": "pairs", "parts": parts})
     written = tables.read_spark(spark, folder, parts)
     part = {

@@ -18,7 +18,7 @@ import fsspec
 from curation import tables
 from curation.download.settings import Settings
 from curation.errors import BadItemError, LostRowsError, RecipeError, StaleOutputError
-from curation.files import join, locked, remove_folder, sweep
+from curation.files import join, locked, remove_folder, swept
 from curation.schema import DOWNLOADS, hex_id
 
 TABLE, STAGING = "downloads", "staging"
@@ -58,13 +58,12 @@ def fetch(spark: Any, images: Any, home: str, settings: Settings) -> dict[str, A
     done = tables.read_done(join(home, TABLE)) or {"key": "", "form": settings.form, "parts": [], "tars": [], "rows": 0}
     if done["form"] != settings.form:
         raise StaleOutputError(f"{home} holds images of the form {done['form']}, wanted {settings.form}: name another")
-    for name in ("images", STAGING, TABLE):
-        sweep(join(home, name))
-    left = left_over(home)  # by a run that was interrupted
-    known = _united(spark, home, done, left)
-    records = _run(_wanted(images, known, settings), home, settings)
-    if left or records or not done["key"]:
-        done = _commit(spark, home, done, settings, [*left, *records])
+    with swept(*(join(home, name) for name in ("images", STAGING, TABLE))):
+        left = left_over(home)  # by a run that was interrupted
+        known = _united(spark, home, done, left)
+        records = _run(_wanted(images, known, settings), home, settings)
+        if left or records or not done["key"]:
+            done = _commit(spark, home, done, settings, [*left, *records])
     return done | {"fetched": sum(record["part"]["rows"] for record in records)}
 
 

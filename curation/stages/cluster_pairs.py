@@ -76,7 +76,7 @@ def cluster_pairs(
     if labels and not centroids:
         raise RecipeError("cluster_pairs: labels belong to centroids; give the file of these, too")
     embedded = pairs.where(F.col(f"`{vectors}`").isNotNull()).select("uid", F.col(f"`{vectors}`").alias("vector"))
-    fine = _given(centroids, embedded) if centroids else _trained(embedded, clusters, seed)
+    fine = _given(centroids, pairs, vectors) if centroids else _trained(embedded, clusters, seed)
     if assign == "nearest":
         fine = fine._replace(prices=np.zeros(len(fine.centres)))
     coarse = _grouped(fine.centres, groups, seed)
@@ -91,9 +91,9 @@ def cluster_pairs(
     return found, {"centroids": spark.createDataFrame(table), "groups": spark.createDataFrame(_groups(table))}
 
 
-def _given(centroids: str, embedded: Any) -> Balanced:
+def _given(centroids: str, pairs: Any, vectors: str) -> Balanced:
     centres = np.asarray(load(centroids), np.float64)
-    check_sizes("cluster_pairs", {centroids: centres.shape[1]}, embedded, "vector")
+    check_sizes("cluster_pairs", {centroids: centres.shape[1]}, pairs, vectors)
     return Balanced(centres, np.zeros(len(centres)))
 
 

@@ -73,7 +73,7 @@ def test_centroids_and_labels_of_files(spark, pairs, tmp_path):
     assert all(row.cluster_label == labels.get(row.cluster) for row in found.values())
     assert [row.label for row in tables["centroids"]] == [labels.get(n) for n in range(5)]
     np.save(tmp_path / "short.npy", centres[:, :4])
-    with pytest.raises(RecipeError, match="vectors of 4 numbers, the pairs have 12"):
+    with pytest.raises(RecipeError, match=r"vectors of 4 numbers; caption_embedding has .*12 numbers"):
         clustered(spark, pairs, centroids=str(tmp_path / "short.npy"))
 
 

@@ -66,7 +66,7 @@ def rows_of(hashes: np.ndarray) -> list[tuple]:
 def run(spark, rows, partitions=3, **settings):
     frame = spark.createDataFrame(rows, DDL).repartition(partitions)
     result, sides = STAGES["dedup_images"](frame, by="phash", distance=DISTANCE, **settings)
-    return {r.uid: r for r in result.collect()}, {r.image_id: r for r in sides["duplicates"].collect()}
+    return {r.uid: r for r in result.collect()}, {r.image_id: r for r in sides["duplicates"].orderBy("uid").collect()}
 
 
 def test_greedy_by_resolution_then_score_against_all_pairs(spark, hashes):
