@@ -329,7 +329,7 @@ def test_tensorboard_has_the_log_or_is_asked_for(quick, log, tmp_path):
     try:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     except ImportError:
-        with pytest.raises(RecipeError, match="pip install .curation.tensorboard"):
+        with pytest.raises(RecipeError, match=r"pip install .curation\[tensorboard\]"):
             quick("a", tensorboard=True)
         return
     out = quick("a", tensorboard=True, samples_seen=32)
