@@ -335,3 +335,18 @@ def test_tensorboard_has_the_log_or_is_asked_for(quick, log, tmp_path):
     out = quick("a", tensorboard=True, samples_seen=32)
     found = EventAccumulator(str(out / "tensorboard")).Reload()
     assert [e.value for e in found.Scalars("loss")] == pytest.approx([line["loss"] for line in log(out)])
+
+
+@pytest.mark.slow
+def test_compiled_gives_the_same_run(quick, log):
+    wanted, found = log(quick("a")), log(quick("b", "compile=true"))
+    assert [line["loss"] for line in found] == pytest.approx([line["loss"] for line in wanted], rel=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("changes", [[], ["loss=siglip", "accumulate=2", "checkpointing=true"], ["compile=true"]])
+def test_on_a_gpu_in_half_precision(quick, log, changes):
+    wanted = log(quick("cpu", *[each for each in changes if each != "compile=true"]))
+    found = log(quick("gpu", *changes, device="cuda", workers=1))
+    assert [line["loss"] for line in found] == pytest.approx([line["loss"] for line in wanted], rel=0.05)
