@@ -1,8 +1,8 @@
-"""MoDE (arXiv:2404.16030): an expert per group of caption clusters, and the mixture of experts that a task asks for.
+"""MoDE (arXiv:2404.16030): a seed model, and from it an expert for each group of caption clusters.
 
 `curate train RELEASE --set experts=true --out RUN` trains RUN/seed on everything, then RUN/expert-G on the pairs of
-each `cluster_group` G of the release, from the seed's weights. RUN/experts.json and RUN/centres.npy are what routing
-needs.
+each `cluster_group` G of the release, from the seed's weights. RUN/experts.json and RUN/centres.npy are what
+`curate evaluate RUN` weighs the experts by.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from curation.errors import RecipeError
-from curation.files import committing, join, read_json, write_json
-from curation.methods.routing import route_experts
+from curation.files import committing, join, write_json
 from curation.shards.manifest import Release
 from curation.tables import read_arrow, read_done
 from curation.trainer.data import split
@@ -91,41 +90,6 @@ def write_routing(out: Path, found: Groups, groups: Sequence[int]) -> None:
         str(out / "experts.json"),
         {"seed": "seed", "experts": folders, "groups": found.groups.tolist(), "caption_model": found.model},
     )
-
-
-def expert_weights(run: str, classes: Sequence[str], device: str | None = None) -> dict[str, float]:
-    """How much each expert's logits count for a task with these class names: folder -> weight, sum 1."""
-    from curation.models.clip import load
-
-    told = read_json(str(Path(run, "experts.json")))
-    if told is None:
-        raise RecipeError(f"no experts.json in {run}; wanted a run of --set experts=true")
-    task = load(told["caption_model"], device).embed_texts(list(classes))
-    centres = np.load(Path(run, "centres.npy"), allow_pickle=False)
-    weights = route_experts(task, centres, np.array(told["groups"]))
-    return {str(Path(run, name)): float(weights[int(name.rpartition("-")[2])]) for name in told["experts"]}
-
-
-def class_logits(
-    run: str,
-    images: Sequence[np.ndarray],
-    classes: Sequence[str],
-    templates: Sequence[str] = ("{}",),
-    device: str | None = None,
-) -> np.ndarray:
-    """Scores of each picture (height, width, 3) for each class, float32 (pictures, classes): the experts' logits,
-    weighed for the task. A class's vector is the mean over the templates; logits are cosines times the learned scale.
-    """
-    from curation.models.clip import load
-
-    total = np.zeros((len(images), len(classes)), np.float32)
-    for folder, weight in expert_weights(run, classes, device).items():
-        clip = load(f"local-dir:{folder}", device)
-        texts = np.mean([clip.embed_texts([t.format(name) for name in classes]) for t in templates], axis=0)
-        texts /= np.linalg.norm(texts, axis=1, keepdims=True)
-        scale = clip.model.logit_scale.exp().item()
-        total += weight * scale * (clip.embed_images(list(images)) @ texts.T)
-    return total
 
 
 def train_experts(release: str, plan: Scale, settings: dict[str, Any], uids: str | None) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from curation.errors import MissingModelError
+from curation.errors import RecipeError
 
 SHOWN = 200  # lines of a run that go to stderr too: enough to see how it goes
 
@@ -15,6 +15,7 @@ class Log:
     """RUN/log.jsonl, to go on from a step: what a killed run wrote of later steps is forgotten."""
 
     def __init__(self, out: Path, step: int, steps: int, tensorboard: bool = False) -> None:
+        self.events = _events(out, step) if tensorboard else None
         out.mkdir(parents=True, exist_ok=True)
         self.every = max(steps // SHOWN, 1)
         path = out / "log.jsonl"
@@ -23,7 +24,6 @@ class Log:
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
         path.write_text("".join(kept))
         self.file = open(path, "a", buffering=1)  # noqa: SIM115 - closed by close()
-        self.events = _events(out, step) if tensorboard else None
 
     def add(self, values: dict[str, Any]) -> None:
         """One line of one step."""
@@ -47,7 +47,7 @@ def _events(out: Path, step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise MissingModelError("--tensorboard: wanted the package tensorboard: pip install tensorboard") from error
+        raise RecipeError("--tensorboard: its package is not here: pip install 'curation[tensorboard]'") from error
     return SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
 
 
