@@ -14,7 +14,7 @@ from curation.shards.manifest import Release
 def layout_faults(release: Release, workers: int, ranks: int) -> Iterator[str]:
     """Whether each of the workers of each rank of a loader that deals out whole shards gets one that holds samples."""
     filled = sum(tar["rows"] > 0 for tar in release.tars)
-    if filled < workers * ranks:
+    if workers * ranks > 1 and filled < workers * ranks:
         most = max(sum(tar["rows"] for tar in release.tars) // (workers * ranks), 1)
         yield (
             f"shards: wanted at least {workers * ranks} with samples, one for each of {workers} workers x {ranks} ranks"
