@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from curation.decode import decode
 from curation.errors import BadItemError
 from curation.shards.manifest import Release
+from curation.shards.mark import MARK
 
 
 def layout_faults(release: Release, workers: int, ranks: int) -> Iterator[str]:
@@ -21,6 +22,15 @@ def layout_faults(release: Release, workers: int, ranks: int) -> Iterator[str]:
             f", found {filled}: loaders that deal out whole shards would hang or repeat; fewer workers, or "
             f"write_shards.samples_per_shard={most} at most (ManifestDataset needs no such thing)"
         )
+
+
+def vector_faults(release: Release) -> Iterator[str]:
+    """Whether the vectors beside each tar are as many as its samples."""
+    wanted = {tar["name"].removesuffix("tar"): tar["rows"] for tar in release.tars}
+    for part in release.mark.get("embeddings", []):
+        samples = wanted.get(part["name"][: part["name"].find(".") + 1])
+        if part["rows"] != samples:
+            yield f"{MARK}: wanted a vector per sample, found {part['rows']} in {part['name']} for {samples} samples"
 
 
 def undecodable(encoded: bytes) -> str:
