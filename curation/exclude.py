@@ -20,21 +20,19 @@ READ = ["uid", "image_id", "url", "document"]
 def exclude(uri: str, rules: Rules) -> tuple[Pool, pa.Table]:
     """Put rules on the list of the pool at `uri`; the pool as it is then, and the pairs that they mean.
 
-    No file of its pairs is touched. Pictures of a listed hash are found by the identity and by what was downloaded.
-    The rename of pool.json is what makes it so; the same rules again change nothing.
+    No file of its pairs is touched. The rename of pool.json is what makes it so; the same rules again change nothing.
     """
     with locked(uri, wait=True):
         pool = Pool.open(uri)
         key = rules.key[:16]
         if any(entry["key"] == key for entry in pool.forgotten):
             return pool, pool.forgotten_pairs()
-        wanted = rules.with_images(_downloaded(pool, rules))
         known = pool.forgotten_pairs()["uid"]
-        found = [_matched(pool, folder, parts, wanted) for folder, parts in pool.tables()]
+        found = [_matched(folder, parts, rules) for folder, parts in pool.tables()]
         table = pa.concat_tables([PAIRS_FORGOTTEN.empty_table(), *found])
         table = table.filter(pc.invert(pc.is_in(table["uid"], known.combine_chunks())))
         entry = {"key": key, "rows": len(table)}
-        for name, rows, schema in (("rules", wanted.table, RULES), ("pairs", table, PAIRS_FORGOTTEN)):
+        for name, rows, schema in (("rules", rules.table, RULES), ("pairs", table, PAIRS_FORGOTTEN)):
             part = write_part(join(pool.uri, FORGOTTEN, key), name, rows.to_batches(), schema).record()
             entry[name] = part | {"name": f"{key}/{part['name']}"}
         counts = dict(zip(*(c.to_pylist() for c in pc.value_counts(table["part"]).flatten())))
@@ -44,7 +42,7 @@ def exclude(uri: str, rules: Rules) -> tuple[Pool, pa.Table]:
         return pool, pool.forgotten_pairs()
 
 
-def _matched(pool: Pool, folder: str, parts: list[dict[str, Any]], rules: Rules) -> pa.Table:
+def _matched(folder: str, parts: list[dict[str, Any]], rules: Rules) -> pa.Table:
     """The pairs of one part of the pool that a rule means."""
     key = folder.rpartition("/")[2]
     rows = []
@@ -58,19 +56,16 @@ def _matched(pool: Pool, folder: str, parts: list[dict[str, Any]], rules: Rules)
     return pa.Table.from_pylist(rows, PAIRS_FORGOTTEN)
 
 
-def _downloaded(pool: Pool, rules: Rules) -> dict[str, int]:
-    """The image_ids whose downloaded bytes have a listed hash, each with its rule."""
-    if "hashes" not in rules.table["kind"].to_pylist():
-        return {}
-    folder = join(pool.uri, "downloads")
-    done = tables.read_done(folder)
+def with_downloads(uri: str, rules: Rules) -> Rules:
+    """And the pictures that were downloaded into the pool at `uri`, if there is one, of a listed hash."""
+    done = tables.read_done(join(uri, "downloads")) if uri else None
     found: dict[str, int] = {}
     for part in done["parts"] if done else ():
-        for batch in batches_of(folder, part, ["image_id", "sha256"]):
+        for batch in batches_of(join(uri, "downloads"), part, ["image_id", "sha256"]):
             numbers = rules.match(pa.Table.from_batches([batch.select(["sha256"])]))
             hits = (numbers >= 0).nonzero()[0]
             found |= dict(zip(batch["image_id"].take(pa.array(hits)).to_pylist(), numbers[hits].tolist()))
-    return found
+    return rules.with_images(found)
 
 
 def without(frame: Any, rules: Rules | None) -> Any:

@@ -52,11 +52,11 @@ class Pool:
         """Open a pool, or an empty one that comes into being with its first part."""
         return Pool.open(uri) if read_record(join(absolute(uri), POOL)) is not None else Pool(absolute(uri))
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """32 hex, of the rows alone: neither where files lie nor how the rows came in changes it."""
         rows = functools.reduce(operator.xor, (int(part["content"], 16) for part in self.parts), 0)
-        left_out = self.forgotten_pairs()["uid"].to_pylist() if self.forgotten_rows else []
+        left_out = self.forgotten_pairs()["uid"].to_pylist()
         out = functools.reduce(operator.xor, (int(uid, 16) for uid in left_out), 0)
         return hex_id("pool", f"{rows:032x}", *([f"{out:032x}"] if left_out else []))
 

@@ -1,5 +1,7 @@
 """A release in DataComp's forms: sorted subsets of any of three uids, metadata under its column names. No Spark."""
 
+import hashlib
+import itertools
 import json
 from pathlib import Path
 
@@ -85,3 +87,41 @@ def test_no_uid_and_uids_of_the_reference(shared):
     assert len(_words([], "x")) == 0
     uids = [row["uid"] for row in json.loads((shared / "oracles/datacomp_baselines_small.json").read_text())["rows"]]
     assert np.array_equal(np.sort(_words(uids, "x")), words(uids))
+
+
+def test_mosaicml_streaming(made, tmp_path):
+    """Read back by the description of the format alone; then by the library itself, where it is installed."""
+    folder = tmp_path / "mds"
+    assert export(made.out, str(folder), format="mds") == {"mds": str(folder), "samples": len(made.kept)}
+    release = Release.open(made.out)
+    wanted = {r["uid"]: r for r in release.samples().to_pylist()}
+    found = {}
+    index = json.loads((folder / "index.json").read_text())
+    for shard in index["shards"]:
+        data = (folder / shard["raw_data"]["basename"]).read_bytes()
+        assert shard["format"] == "mds" and len(data) == shard["raw_data"]["bytes"]
+        count = int.from_bytes(data[:4], "little")
+        places = np.frombuffer(data, "<u4", count + 1, 4)
+        told = json.loads(data[4 + 4 * (count + 1) : places[0]])
+        assert {k: shard[k] for k in told} == told and count == shard["samples"]
+        for first, last in itertools.pairwise(places.tolist()):
+            sizes = np.frombuffer(data, "<u4", len(told["column_names"]), first).tolist()
+            ends = first + 4 * len(sizes) + np.cumsum([0, *sizes])
+            assert ends[-1] == last
+            row = {n: data[a:b] for n, (a, b) in zip(told["column_names"], itertools.pairwise(ends))}
+            found[row["uid"].decode()] = row
+    assert found.keys() == wanted.keys()
+    for uid, row in found.items():
+        assert row["caption"].decode() == wanted[uid]["caption"] and json.loads(row["record"])["uid"] == uid
+        assert hashlib.sha256(row["image"]).hexdigest() == wanted[uid]["sha256"]
+    with pytest.raises(StaleOutputError, match="mds exists"):
+        export(made.out, str(folder), format="mds")
+    with pytest.raises(RecipeError, match="leave out --uid"):
+        export(made.out, str(tmp_path / "other"), format="mds", uid="document")
+
+
+def test_mds_in_several_files(made, tmp_path, monkeypatch):
+    monkeypatch.setattr("curation.shards.mds.SHARD_BYTES", 3000)
+    export(made.out, str(tmp_path / "mds"), format="mds")
+    index = json.loads((tmp_path / "mds/index.json").read_text())
+    assert len(index["shards"]) > 5 and sum(s["samples"] for s in index["shards"]) == len(made.kept)

@@ -21,6 +21,7 @@ from curation.shards.manifest import Release
 from curation.shards.mark import CHANGES, MARK, OPTIONAL, PARTS
 from curation.shards.scan import scan
 from curation.shards.tar import read_members
+from curation.tables import read_arrow
 
 STEP = "forget"  # of the recipe's steps, as it were: `drop_stage` in the subset, the last line of the ledger
 REMOVED = pa.schema([("uid", pa.string()), ("shard", pa.int32()), ("list", pa.string()), ("line", pa.int64())])
@@ -64,7 +65,7 @@ def forget(
     with derive.claimed(out, key, source) as folder:
         if (done := read_record(join(folder, MARK))) is not None:
             return _summary(folder, done, read_record(join(folder, CHANGES, f"{key[:16]}.json")))
-        hit = _hit(source, rules)
+        hit = _hit(source, rules, pool or source.places["pool"])
         excluded = _exclude(source, hit.rules, pool) if exclude else None
         hit = hit._replace(dropped=_dropped(source, hit, excluded))
         records = list(_shards(source, folder, key, hit))
@@ -86,25 +87,28 @@ def _check_kinds(source: Release) -> None:
         )
 
 
-def _hit(source: Release, rules: Rules) -> Hit:
-    """What the rules mean of the samples; a listed hash means all captions of its picture."""
+def _hit(source: Release, rules: Rules, pool: str) -> Hit:
+    """What the rules mean of the samples; a listed hash means all captions of its picture, as found or as written."""
+    from curation.exclude import with_downloads
+
+    shards = range(len(source.tars))
     names = [name for name in READ if name in source.shard_samples(0).schema.names] if source.tars else []
-    tables = [source.shard_samples(n, names) for n in range(len(source.tars))]
     if "hashes" in rules.table["kind"].to_pylist():
         images: dict[str, int] = {}
-        for table in tables:
+        for number in shards:
+            table = source.shard_samples(number, ["sha256", "image_id"])
             numbers = rules.match(table.select(["sha256"]))
             images |= {table["image_id"][int(row)].as_py(): int(numbers[row]) for row in np.flatnonzero(numbers >= 0)}
-        rules = rules.with_images(images)
+        rules = with_downloads(pool, rules.with_images(images))
     samples = []
-    for shard, table in enumerate(tables):
+    for number in shards:
+        table = source.shard_samples(number, names)
         numbers = rules.match(table)
         for row in np.flatnonzero(numbers >= 0).tolist():
             rule = rules.table.slice(int(numbers[row]), 1).to_pylist()[0]
-            samples.append(
-                {"uid": table["uid"][row].as_py(), "shard": shard, "list": rule["list"], "line": rule["line"]}
-            )
-    return Hit(rules, samples, pa.table({"uid": pa.array([], pa.string())}))
+            place = {"uid": table["uid"][row].as_py(), "shard": number}
+            samples.append(place | {"list": rule["list"], "line": rule["line"]})
+    return Hit(rules, samples, SUBSET.arrow.empty_table())
 
 
 def _exclude(source: Release, rules: Rules, pool: str | None) -> pa.Table | None:
@@ -126,8 +130,11 @@ def _dropped(source: Release, hit: Hit, excluded: pa.Table | None) -> pa.Table:
     """The verdicts on listed pairs that the release had dropped before, without the values that tell of them."""
     wanted = {row["value"] for row in hit.rules.table.to_pylist() if row["kind"] == "uids"}
     wanted |= set() if excluded is None else set(excluded["uid"].to_pylist())
-    rows = source.subset()
-    rows = rows.filter(pc.is_in(rows["uid"], pa.array(sorted(wanted), pa.string())))
+    values, found = pa.array(sorted(wanted), pa.string()), [SUBSET.arrow.empty_table()]
+    for part in source.mark["subset"]:
+        rows = read_arrow(source.out, [part])
+        found.append(rows.filter(pc.is_in(rows["uid"], values)).cast(SUBSET.arrow))
+    rows = pa.concat_tables(found)
     rows = rows.filter(pc.invert(rows["keep"]))
     rows = rows.filter(pc.fill_null(pc.not_equal(rows["drop_reason"], FORGOTTEN), True))
     return rows.set_column(rows.column_names.index("drop_value"), "drop_value", pa.nulls(len(rows), pa.string()))

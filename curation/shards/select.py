@@ -1,5 +1,6 @@
 """Which rows of a release a reader is to have: by uid, by bounds on columns of the manifest; and what each weighs."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -62,12 +63,14 @@ def select(
     if weights is not None:
         ends_ = np.cumsum([len(each) for each in chosen])
         per_shard = np.split(np.concatenate([np.zeros(0), *found]), ends_[:-1]) if shards else []
-    return Selection(chosen, per_shard, _key(release, *(each.tobytes() for each in (*chosen, *(per_shard or ())))))
+    return Selection(chosen, per_shard, _key(release, *chosen, *(per_shard or ())))
 
 
-def _key(release: Release, *chosen: bytes) -> str:
-    parts = [part["sha256"] for part in release.mark["samples"]]
-    return hex_id("selection", *parts, *(each.hex() for each in chosen))
+def _key(release: Release, *chosen: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for each in chosen:
+        digest.update(each.tobytes())
+    return hex_id("selection", *(part["sha256"] for part in release.mark["samples"]), digest.hexdigest())
 
 
 def _shards(release: Release, columns: list[str]) -> Iterator[pa.Table]:

@@ -15,10 +15,10 @@ from curation.images import threads
 from curation.records import record_text, seal_fault
 from curation.schema import SAMPLES, SCHEMA_VERSION, SHARDS, SUBSET
 from curation.shards.check import COLUMNS, member_faults
-from curation.shards.layout import layout_faults, picture_faults
+from curation.shards.layout import layout_faults, picture_faults, vector_faults
 from curation.shards.listed import Checked, check_bytes, check_table, check_tables
 from curation.shards.manifest import Release
-from curation.shards.mark import MARK, PARTS, parsed, read_mark
+from curation.shards.mark import MARK, OPTIONAL, PARTS, parsed, read_mark
 
 MAX_THREADS = 8  # hashing runs beside itself, the rest of a shard's check does not: more would wait for each other
 
@@ -124,7 +124,8 @@ def _content_faults(release: Release, progress: Callable[[int, int], None] | Non
                 progress(done, len(numbers))
     finally:
         workers.shutdown(cancel_futures=True)
-    for part in release.mark.get("changes", []):
+    yield from vector_faults(release)
+    for part in (part for kind in OPTIONAL for part in release.mark.get(kind, [])):
         yield from check_bytes(release, part)[1]
     subset = check_tables(release, SUBSET, "subset", ["uid", "keep"])
     yield from subset.faults

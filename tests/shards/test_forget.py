@@ -251,6 +251,9 @@ def test_vectors_beside_the_tars(made, listed, tmp_path):
     whole = np.load(Path(made.out, parts[1]["name"]))
     assert np.array_equal(left, np.delete(whole, 3, axis=0)) and left.dtype == np.float16
     assert sha256(tmp_path / "new" / parts[1]["name"]) == parts[1]["sha256"]
+    assert verify(str(tmp_path / "new")) == []
+    np.save(tmp_path / "new" / parts[1]["name"], whole)
+    assert [fault.partition(": ")[0] for fault in verify(str(tmp_path / "new"))] == [parts[1]["name"]]
 
 
 def test_npy_of_uids_and_remote_releases(made, tmp_path):

@@ -98,6 +98,15 @@ def test_huggingface_datasets_refuses_mixed_image_formats(release, tmp_path, mon
         datasets.load_dataset("webdataset", data_files=tars(release), split="train", streaming=True)
 
 
+def test_huggingface_datasets_reads_the_manifest(release, wanted, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    files = sorted(glob.glob(f"{release}/manifest/samples/*.parquet"))
+    rows = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+    assert {r["key"]: r["caption"] for r in rows} == {key: text for key, (_, text, _) in wanted.items()}
+    assert rows[0]["offset"]["image"] > 0 and rows[0]["clip_score"] == 0.25
+
+
 def one_format(release: Path, wanted: dict, path: Path) -> str:
     from curation.shards.tar import Sample, write_shard
 
