@@ -58,7 +58,7 @@ def arms(work: Path, sample: Path, clip: str, pairs: int, known: Things, thresho
             "laion400m", "laion400m", (*scored, scores, "pixels.keep.image_bytes.min=1000"), f"score {cut}, 1,000 bytes"
         ),
         Arm("number_masked", "number_masked", scored),
-        Arm("wfpp", "wfpp", ("prune_frequent_words.drop=true",), "without the epoch on all at the end"),
+        Arm("wfpp", "wfpp", (), "its last epoch is on all pairs, within the same samples seen"),
         Arm("clipcov", "clipcov", (*scored, f"inputs.prompts={prompts}")),
         Arm("semdedup", "semdedup", scored),
         Arm("whitened", "whitened", scored),
