@@ -83,14 +83,10 @@ def _faults(arms: dict[str, dict[str, Any]]) -> list[str]:
     """Share of the pool's pairs of each fault that an arm still trains on; the last column: pairs without one lost."""
     pool = arms[POOL]["faults"]
     names = [name for name in RATES if pool.get(name)]
-    rows = [
-        [
-            arm,
-            *(f"{one['faults'].get(name, 0) / pool[name]:.2f}" for name in names),
-            f"{1 - _clean(one) / _clean(arms[POOL]):.2f}",
-        ]
-        for arm, one in arms.items()
-    ]
+    rows = [["share of the pool", *(f"{pool[name] / sum(pool.values()):.2f}" for name in names), ""]]
+    for arm, one in arms.items():
+        left = [f"{one['faults'].get(name, 0) / pool[name]:.2f}" for name in names]
+        rows.append([arm, *left, f"{1 - _clean(one) / _clean(arms[POOL]):.2f}"])
     return table(["arm", *(name.replace("_", " ") for name in names), "clean lost"], rows)
 
 
