@@ -1,11 +1,12 @@
 """Does curation pay: the same small CLIP trained on a pool with faults, on subsets of it, and on what recipes keep.
 
     python benchmarks/proof.py [--pairs N] [--work DIR] [--seeds S] [--arms A,B] [--docs]
+    python benchmarks/proof.py --pool POOL --data SET [--data SET] --clip NAME [--scale SCALE] [--samples-seen N]
 
-The pool is N rendered scenes with captions, with faults at rates like the web's (proving/faults.py). Every arm has the
-same model, the same number of samples seen and the same seeds, and is evaluated on scenes of compositions that no pool
-shows. What is done lies in DIR and is used again, so a killed run goes on. The last line on stdout is one JSON object;
---docs writes docs/proof.md and docs/proof.svg.
+The pool is N rendered scenes with captions, with faults at rates like the web's (proving/faults.py), or one's own.
+Every arm has the same model, the same number of samples seen and the same seeds, and is evaluated on scenes of
+compositions that no pool shows, or on one's own sets. What is done lies in DIR and is used again, so a killed run goes
+on. The last line on stdout is one JSON object; --docs writes docs/proof.md and docs/proof.svg.
 """
 
 import argparse
@@ -17,52 +18,61 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from paired import machine, say
-from proving.arms import FIRST, FULL, POOL, RANDOM, Arm, arms, score_threshold
+from proving.arms import FIRST, FULL, POOL, RANDOM, Arm, common, scene_arms, score_threshold
 from proving.inputs import write_clean, write_pool, write_tests
 from proving.outcome import collected, headline, run_folder
 from proving.pool import Kept, ingested, released, subset_file
 from proving.shown import markdown, picture
 from proving.things import fetched, things
-from proving.training import BATCH
+from proving.training import BATCH, MODEL
+
+from curation.ingest import ingest
+from curation.pool import Pool
 
 ROOT = Path(__file__).resolve().parents[1]
 TEST_SCENES = 1000
 
 
+class Ground(NamedTuple):
+    """What is proved on: a pool, what is known of its pairs' faults, the arms, the sets that models are asked."""
+
+    pool: str
+    faults: dict[str, str]
+    arms: list[Arm]
+    tests: list[Path]
+    told: str
+    things: int = 0
+
+
 def sizes(pairs: int) -> tuple[int, int]:
-    """(things, samples seen): 30 pairs a thing in the middle, all things at 10^5; epochs fall as the pool grows."""
-    return max(48, pairs // 40), 128 * round(1000 * math.sqrt(pairs) / 128)
+    """(things, samples seen): 40 pairs a thing, which are all things at 10^5; fewer epochs as the pool grows."""
+    return max(48, pairs // 40), BATCH * round(1000 * math.sqrt(pairs) / BATCH)
 
 
 def benchmark(args: argparse.Namespace) -> dict[str, Any]:
     """The whole measurement."""
-    started, work, sample = time.monotonic(), args.work.resolve(), (args.sample or args.work / "sample").resolve()
+    started, work = time.monotonic(), args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    count, seen = sizes(args.pairs)
-    seen = args.samples_seen or seen
-    fetched(sample)
-    known = things(sample, count)
-    say(f"{args.pairs} pairs of {len(known.names)} things, {seen} samples seen")
-    tests = write_tests(work, known, TEST_SCENES, args.pool_seed)
-    faults = ingested(write_pool(work, sample, count, args.pairs, args.pool_seed), work)
-    clip = args.clip or scorer(work, sample, count, args, seen)
-    wanted = arms(work, sample, clip, args.pairs, known, score_threshold(clip, known, args.pool_seed))
-    chosen = [arm for arm in wanted if not args.arms or arm.name in (*FIRST, *args.arms.split(","))]
+    pairs = Pool.open(args.pool).rows if args.pool else args.pairs
+    seen = args.samples_seen or sizes(pairs)[1]
+    ground = own(args, work) if args.pool else scenes(args, work, seen)
+    say(f"{pairs} pairs, {ground.told}; {seen} samples seen")
+    chosen = [arm for arm in ground.arms if not args.arms or arm.name in (*FIRST, *args.arms.split(","))]
     kept: dict[str, Kept] = {}
     for part in (chosen[: len(FIRST)], chosen[len(FIRST) :]):
-        release_all(part, kept, faults, work)
-        train_all(part, kept, tests, args.seeds, seen, work)
+        release_all(part, kept, ground, work)
+        train_all(part, kept, ground.tests, args, seen, work)
     result = collected(chosen, kept, args.seeds, work)
     result = {
         "name": "proof",
         **headline(result),
         "unit": "score over the uncurated pool's",
-        "input": f"{args.pairs} rendered scenes of {len(known.names)} things, {seen} samples seen, {args.seeds} seeds",
-        "pairs": args.pairs,
-        "things": len(known.names),
+        "input": f"{pairs} pairs, {ground.told}, {seen} samples seen, {args.seeds} seeds, scale {args.scale}",
+        "pairs": pairs,
+        "things": ground.things,
         "samples_seen": seen,
         "clip": args.clip or "trained on clean scenes of another seed",
         **result,
@@ -74,43 +84,67 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def scorer(work: Path, sample: Path, count: int, args: argparse.Namespace, seen: int) -> str:
+def scenes(args: argparse.Namespace, work: Path, seen: int) -> Ground:
+    """A pool of rendered scenes with faults, and a scoring model where none is named."""
+    sample, count = (args.sample or args.work / "sample").resolve(), sizes(args.pairs)[0]
+    fetched(sample)
+    known, pool = things(sample, count), str(work / "pool")
+    tests = write_tests(work, known, TEST_SCENES, args.pool_seed)
+    faults = ingested(write_pool(work, sample, count, args.pairs, args.pool_seed), pool)
+    clip = args.clip or scorer(args, work, sample, count, seen)
+    found = scene_arms(work, sample, clip, args.pairs, known, score_threshold(clip, known, args.pool_seed))
+    return Ground(pool, faults, found, tests, f"scenes of {len(known.names)} things", len(known.names))
+
+
+def own(args: argparse.Namespace, work: Path) -> Ground:
+    """A pool of one's own and its tests; the recipes are as packaged, for the model that is named."""
+    if not (args.data and args.clip):
+        raise SystemExit("--pool: wanted --data SET, what to evaluate on, and --clip NAME, the scoring model")
+    pool = str(Path(args.pool).resolve())
+    arms = common(work, args.clip, max(20, Pool.open(pool).rows // 100))
+    return Ground(pool, {}, arms, [Path(each).resolve() for each in args.data], f"pool {Path(pool).name}")
+
+
+def scorer(args: argparse.Namespace, work: Path, sample: Path, count: int, seen: int) -> str:
     """The name of a model trained on as many clean scenes of another seed as the pool has pairs, and as long."""
     run = work / "runs" / "scorer"
     if not (run / "result.json").is_file():
-        tars = write_clean(work, sample, count, args.pairs, args.pool_seed)
-        out = released(Arm("clean scenes", str(ROOT / "benchmarks/proving/clean.toml")), work, str(tars))
-        train_one(out, run, 0, seen, None, [])
+        pool = str(work / "pool-clean")
+        ingest([str(write_clean(work, sample, count, args.pairs, args.pool_seed))], out=pool, name="scenes")
+        out = released(Arm("clean scenes", str(ROOT / "benchmarks/proving/clean.toml")), pool, work)
+        train_one(Kept(out, None, args.pairs, {}), run, 0, seen, args.scale, [])
     return f"local-dir:{run}"
 
 
-def release_all(part: list[Arm], kept: dict[str, Kept], faults: dict[str, str], work: Path) -> None:
+def release_all(part: list[Arm], kept: dict[str, Kept], ground: Ground, work: Path) -> None:
     """Add what each arm of a part keeps: recipes run, subsets of the uncurated pool listed."""
     for arm in part:
         if arm.recipe:
             say(f"recipe {arm.name}")
-            kept[arm.name] = Kept.of(released(arm, work), faults)
+            kept[arm.name] = Kept.of(released(arm, ground.pool, work), ground.faults)
     for arm in part:
         if not arm.recipe:
             size = kept[FULL].pairs if arm.name == RANDOM else None
-            kept[arm.name] = subset_file(arm.name, kept[POOL], size, faults, work)
+            kept[arm.name] = subset_file(arm.name, kept[POOL], size, ground.faults, work)
 
 
-def train_all(part: list[Arm], kept: dict[str, Kept], tests: list[Path], seeds: int, seen: int, work: Path) -> None:
+def train_all(
+    part: list[Arm], kept: dict[str, Kept], tests: list[Path], args: argparse.Namespace, seen: int, work: Path
+) -> None:
     """Train and evaluate the arms of a part, seed by seed; those that kept too little to train on are left out."""
-    for seed, arm in itertools.product(range(seeds), part):
+    for seed, arm in itertools.product(range(args.seeds), part):
         run, one = run_folder(work, arm.name, seed), kept[arm.name]
         if one.pairs < BATCH:
             say(f"{arm.name}: {one.pairs} pairs, fewer than a batch of {BATCH}")
         elif not (run / "evaluation" / "evaluation.json").is_file():
             say(f"training {arm.name}, seed {seed}: {one.pairs} pairs")
-            train_one(one.release, run, seed, seen, one.uids, tests)
+            train_one(one, run, seed, seen, args.scale, tests)
 
 
-def train_one(release: str, run: Path, seed: int, seen: int, uids: str | None, tests: list[Path]) -> None:
+def train_one(kept: Kept, run: Path, seed: int, seen: int, scale: str, tests: list[Path]) -> None:
     """One training and its evaluation, in a process of its own."""
-    command = [sys.executable, "-m", "proving.training", release, "--out", str(run), "--seed", str(seed)]
-    command += ["--samples-seen", str(seen), *(["--uids", uids] if uids else [])]
+    command = [sys.executable, "-m", "proving.training", kept.release, "--out", str(run), "--seed", str(seed)]
+    command += ["--samples-seen", str(seen), "--scale", scale, *(["--uids", kept.uids] if kept.uids else [])]
     command += [part for test in tests for part in ("--data", str(test))]
     paths = os.pathsep.join([str(ROOT / "benchmarks"), str(ROOT), os.environ.get("PYTHONPATH", "")])
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": paths})
@@ -135,6 +169,9 @@ def main() -> None:
     parser.add_argument("--samples-seen", type=int, metavar="N", help="default: 1,000 times the root of the pairs")
     parser.add_argument("--arms", metavar="A,B", help="these beside the pool, the random subset and full; default all")
     parser.add_argument("--clip", metavar="NAME", help="the scoring model; default: one trained on clean scenes")
+    parser.add_argument("--scale", default=MODEL, metavar="NAME", help="of the trainer; default: a small model")
+    parser.add_argument("--pool", metavar="POOL", help="a pool of one's own, in place of scenes")
+    parser.add_argument("--data", action="append", metavar="SET", help="what to evaluate on then, as curate evaluate")
     parser.add_argument("--pool-seed", type=int, default=0)
     parser.add_argument("--docs", action="store_true", help="write docs/proof.md and docs/proof.svg")
     args = parser.parse_args()

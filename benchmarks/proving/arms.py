@@ -36,36 +36,50 @@ class Arm(NamedTuple):
     note: str = ""
 
 
-def arms(work: Path, sample: Path, clip: str, pairs: int, known: Things, threshold: float) -> list[Arm]:
-    """All arms in the order they are trained in; files that recipes read are written to `work`."""
+def common(work: Path, clip: str, t: int) -> list[Arm]:
+    """The arms of any pool in the order they are trained in, recipes as packaged but for the model and t."""
     readable = work / "readable.toml"
     readable.write_text(READABLE)
-    scored, t = (f"signals.clip={clip}",), max(20, pairs // len(known.names))
-    balance, cut = (f"balance_entries.t={t}",), f"{threshold:.4f}"
-    prompts, synsets = _prompts(work, known), _synsets(work, sample, known)
-    wordnet = f"inputs.wordnet={sample / 'packages/wordnet-base/usr/share/wordnet'}"
-    scores = f"scores.keep.clip_score.min={cut}"
+    scored, balance = (f"signals.clip={clip}",), (f"balance_entries.t={t}",)
     found = [
         Arm(POOL, str(readable), (), "what decodes of it"),
         Arm(RANDOM, "", (), "of the pool, as many as `full` keeps"),
-        Arm(FULL, "full", (*scored, *balance), f"t = {t}"),
-        Arm(KNOWN, "", (), "the pool's whole pairs, numbers among words included: what knowing the faults would give"),
-        Arm("metaclip", "metaclip", balance, f"t = {t}"),
+        Arm(FULL, "full", (*scored, *balance), "t scaled with the pool"),
+        Arm("metaclip", "metaclip", balance, "t scaled with the pool"),
         Arm("datacomp_clip", "datacomp_clip", scored),
-        Arm("datacomp_basic", "datacomp_basic", ("basic.keep.image_min_side_px.min=64",), "64 px for 200"),
-        Arm("datacomp_text", "datacomp_text", (wordnet, f"inputs.synsets={synsets}"), "synsets of the test's classes"),
-        Arm(
-            "laion400m", "laion400m", (*scored, scores, "pixels.keep.image_bytes.min=1000"), f"score {cut}, 1,000 bytes"
-        ),
+        Arm("datacomp_basic", "datacomp_basic"),
+        Arm("laion400m", "laion400m", scored),
         Arm("number_masked", "number_masked", scored),
-        Arm("wfpp", "wfpp", ("prune_frequent_words.drop=true",), "without the epoch on all at the end"),
-        Arm("clipcov", "clipcov", (*scored, f"inputs.prompts={prompts}")),
+        Arm("wfpp", "wfpp", (), "its last epoch is on all pairs, within the same samples seen"),
         Arm("semdedup", "semdedup", scored),
         Arm("whitened", "whitened", scored),
     ]
-    if has_ocr():
-        found += [Arm("tmars", "tmars", scored), Arm("parrot_free", "parrot_free", (*scored, scores), f"score {cut}")]
-    return found
+    return [*found, *([Arm(name, name, scored) for name in ("tmars", "parrot_free")] if has_ocr() else [])]
+
+
+def scene_arms(work: Path, sample: Path, clip: str, pairs: int, known: Things, threshold: float) -> list[Arm]:
+    """The arms of a pool of scenes: what depends on the size of pictures, or holds for one model alone, is moved to
+    what does the same here, and files that recipes read are written to `work`.
+    """
+    found = common(work, clip, max(20, pairs // len(known.names)))
+    scores, cut = f"scores.keep.clip_score.min={threshold:.4f}", f"score at least {threshold:.3f}"
+    moved = {
+        "datacomp_basic": (("basic.keep.image_min_side_px.min=64",), "64 px for 200"),
+        "laion400m": ((scores, "pixels.keep.image_bytes.min=1000"), f"{cut}; 1,000 bytes for 5,000"),
+        "parrot_free": ((scores,), cut),
+    }
+    for place, arm in enumerate(found):
+        changes, note = moved.get(arm.name, ((), arm.note))
+        found[place] = arm._replace(changes=(*arm.changes, *changes), note=note)
+    wordnet = f"inputs.wordnet={sample / 'packages/wordnet-base/usr/share/wordnet'}"
+    text = (wordnet, f"inputs.synsets={_synsets(work, sample, known)}")
+    prompts = (f"signals.clip={clip}", f"inputs.prompts={_prompts(work, known)}")
+    more = [
+        Arm(KNOWN, "", (), "the pool's whole pairs, numbers among words included: what knowing the faults would give"),
+        Arm("datacomp_text", "datacomp_text", text, "synsets of the test's classes"),
+        Arm("clipcov", "clipcov", prompts, "prompts of the test's classes"),
+    ]
+    return [*found[: len(FIRST)], *more, *found[len(FIRST) :]]
 
 
 def _prompts(work: Path, known: Things) -> Path:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from planting.measuring import slug
@@ -11,24 +11,16 @@ from planting.measuring import slug
 from proving.arms import FULL, POOL, RANDOM, Arm
 from proving.pool import Kept
 
-METRICS = {  # what the tables show: the set, the metric
-    "zero_shot": ("things", "acc1"),
-    "recall_1": ("scenes", "mean_recall@1"),
-    "recall_5": ("scenes", "mean_recall@5"),
-}
 CUTOFF = 5  # the recall that counts for the score: among a thousand scenes a small model finds few at once
+SHOWN = {"zeroshot_classification": ("acc1",), "zeroshot_retrieval": ("mean_recall@1", f"mean_recall@{CUTOFF}")}
 RESAMPLES, SEED = 2000, 0
 
+Hits = dict[str, np.ndarray]  # by set the share found of each test picture, float (seeds, pictures)
 
-class Hits(NamedTuple):
-    """Share found of each test picture, by seeds: of the classes float (seeds, n), of the scenes (seeds, m)."""
 
-    things: np.ndarray
-    scenes: np.ndarray
-
-    def score(self, seeds: np.ndarray, things: np.ndarray, scenes: np.ndarray) -> float:
-        """Mean of zero-shot accuracy and recall at CUTOFF, of the seeds and the pictures of these places."""
-        return float((self.things[np.ix_(seeds, things)].mean() + self.scenes[np.ix_(seeds, scenes)].mean()) / 2)
+def score(found: Hits, seeds: np.ndarray, places: dict[str, np.ndarray]) -> float:
+    """The mean over the sets of the mean share found: of these seeds, and of the pictures of these places."""
+    return float(np.mean([found[name][np.ix_(seeds, places[name])].mean() for name in found]))
 
 
 def run_folder(work: Path, name: str, seed: int) -> Path:
@@ -39,12 +31,22 @@ def run_folder(work: Path, name: str, seed: int) -> Path:
 def hits(work: Path, name: str, seeds: int) -> Hits | None:
     """What the runs of an arm found, None where there is none; of fewer seeds while a benchmark is going on."""
     found = [run_folder(work, name, seed) / "evaluation" / "hits.npz" for seed in range(seeds)]
-    arrays = [np.load(path) for path in found if path.is_file()]
-    if not arrays:
-        return None
-    things = np.stack([each["things/zeroshot_classification/acc1"] for each in arrays]).astype(float)
-    ways = [each[f"scenes/zeroshot_retrieval/{way}"] < CUTOFF for each in arrays for way in ("by_image", "by_text")]
-    return Hits(things, np.stack(ways).reshape(len(arrays), 2, -1).mean(axis=1))
+    by_seed = [_by_set(np.load(path)) for path in found if path.is_file()]
+    return {each: np.stack([one[each] for one in by_seed]) for each in by_seed[0]} if by_seed else None
+
+
+def _by_set(arrays: Any) -> dict[str, np.ndarray]:
+    """By set the share found of each picture: its class, or, both ways, what is among the first CUTOFF."""
+    found = {}
+    for key in arrays:
+        each, task, kind = key.rsplit("/", 2)
+        if task == "zeroshot_classification":
+            found[each] = arrays[key].astype(float)
+        elif kind == "by_image":
+            owners = arrays[f"{each}/{task}/owners"]
+            asked = np.bincount(owners, weights=arrays[f"{each}/{task}/by_text"] < CUTOFF) / np.bincount(owners)
+            found[each] = ((arrays[key] < CUTOFF) + asked) / 2
+    return found
 
 
 def interval(first: Hits, second: Hits | None = None) -> tuple[float, float]:
@@ -54,14 +56,22 @@ def interval(first: Hits, second: Hits | None = None) -> tuple[float, float]:
     """
     draw, found = np.random.default_rng(SEED), []
     for _ in range(RESAMPLES):
-        things, scenes = (draw.integers(0, n, n) for n in (first.things.shape[1], first.scenes.shape[1]))
+        places = {name: draw.integers(0, each.shape[1], each.shape[1]) for name, each in first.items()}
         value, other = (
-            None if each is None else each.score(draw.integers(0, len(each.things), len(each.things)), things, scenes)
+            None if each is None else score(each, draw.integers(0, _seeds(each), _seeds(each)), places)
             for each in (first, second)
         )
         found.append(value if other is None else value / other if other else np.inf)
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)
+
+
+def _seeds(found: Hits) -> int:
+    return len(next(iter(found.values())))
+
+
+def _all(found: Hits) -> dict[str, np.ndarray]:
+    return {name: np.arange(each.shape[1]) for name, each in found.items()}
 
 
 def collected(arms: Sequence[Arm], kept: dict[str, Kept], seeds: int, work: Path) -> dict[str, Any]:
@@ -71,28 +81,25 @@ def collected(arms: Sequence[Arm], kept: dict[str, Kept], seeds: int, work: Path
         found = hits(work, arm.name, seeds)
         if found is None or pool is None:
             continue
-        runs = [run_folder(work, arm.name, seed) / "evaluation" / "evaluation.json" for seed in range(seeds)]
-        sets = [
-            {one["name"]: one["metrics"] for one in json.loads(path.read_text())["sets"]}
-            for path in runs
-            if path.is_file()
-        ]
-        about = {"note": arm.note, "changes": list(arm.changes), **_trained(kept[arm.name])}
-        about |= {name: [each[of][metric] for each in sets] for name, (of, metric) in METRICS.items()}
-        places = [np.arange(n) for n in (found.things.shape[1], found.scenes.shape[1])]
-        about["scores"] = [found.score(np.array([seed]), *places) for seed in range(len(found.things))]
+        own = kept[arm.name]
+        about = {"note": arm.note, "changes": list(arm.changes), "pairs": own.pairs, "faults": own.faults}
+        about["metrics"] = _metrics(work, arm.name, seeds)
+        about["scores"] = [score(found, np.array([seed]), _all(found)) for seed in range(_seeds(found))]
         about |= {"score": float(np.mean(about["scores"])), "interval": interval(found)}
-        about |= {"over_pool": about["score"] / max(_score(pool), 1e-9), "over_pool_interval": interval(found, pool)}
-        shown[arm.name] = about
+        over = about["score"] / max(score(pool, np.arange(_seeds(pool)), _all(pool)), 1e-9)
+        shown[arm.name] = about | {"over_pool": over, "over_pool_interval": interval(found, pool)}
     return {"arms": shown}
 
 
-def _score(found: Hits) -> float:
-    return float((found.things.mean() + found.scenes.mean()) / 2)
-
-
-def _trained(kept: Kept) -> dict[str, Any]:
-    return {"pairs": kept.pairs, "faults": kept.faults}
+def _metrics(work: Path, name: str, seeds: int) -> dict[str, list[float]]:
+    """What is shown of each set, a number a seed."""
+    found: dict[str, list[float]] = {}
+    paths = [run_folder(work, name, seed) / "evaluation" / "evaluation.json" for seed in range(seeds)]
+    for path in (each for each in paths if each.is_file()):
+        for one in json.loads(path.read_text())["sets"]:
+            for metric in SHOWN.get(one["task"], ()):
+                found.setdefault(f"{one['name']} {metric}", []).append(one["metrics"][metric])
+    return found
 
 
 def headline(result: dict[str, Any]) -> dict[str, Any]:

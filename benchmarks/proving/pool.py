@@ -18,7 +18,7 @@ WHOLE = (CLEAN, "numbers")  # pairs whose caption is true of their picture and n
 
 
 class Kept(NamedTuple):
-    """What an arm trains on: a release, or those of its uids that a file lists; how many pairs, by fault."""
+    """What an arm trains on: a release, or those of its uids that a file lists; how many pairs, by fault if known."""
 
     release: str
     uids: str | None
@@ -28,24 +28,20 @@ class Kept(NamedTuple):
     @classmethod
     def of(cls, release: str, faults: dict[str, str]) -> "Kept":
         """All of a release."""
-        found = Counter(faults[uid] for uid in Release.open(release).samples(["uid"])["uid"].to_pylist())
-        return cls(release, None, sum(found.values()), dict(found))
+        uids = Release.open(release).samples(["uid"])["uid"].to_pylist()
+        return cls(release, None, len(uids), dict(Counter(faults[uid] for uid in uids)) if faults else {})
 
 
-def ingested(tars: Path, work: Path) -> dict[str, str]:
+def ingested(tars: Path, pool: str) -> dict[str, str]:
     """The fault of each pair of the pool by uid; the pool is made where it is not there yet."""
-    pool = str(work / "pool")
     ingest([str(tars)], out=pool, name="scenes")
     rows = (row for uri, parts in Pool.open(pool).tables() for row in part_rows(uri, parts, ["uid", "extra"]))
     return {row["uid"]: dict(row["extra"])["planted_fault"] for row in rows}
 
 
-def released(arm: Arm, work: Path, tars: str | None = None) -> str:
-    """The arm's recipe run on the pool, or on one of other tars; what is there already is used."""
-    pool, out = str(work / "pool"), str(work / "releases" / slug(arm.name))
-    if tars is not None:
-        pool = str(work / f"pool-{slug(arm.name)}")
-        ingest([tars], out=pool, name="scenes")
+def released(arm: Arm, pool: str, work: Path) -> str:
+    """The arm's recipe run on the pool; what is there already is used."""
+    out = str(work / "releases" / slug(arm.name))
     run(arm.recipe, pool, out, set=list(arm.changes))
     return out
 
@@ -59,4 +55,5 @@ def subset_file(name: str, pool: Kept, size: int | None, faults: dict[str, str],
         uids = [uid for uid in uids if faults[uid] in WHOLE]
     path = work / f"{slug(name)}.uids"
     path.write_text("\n".join(uids))
-    return Kept(pool.release, str(path), len(uids), dict(Counter(faults[uid] for uid in uids)))
+    counts = dict(Counter(faults[uid] for uid in uids)) if faults else {}
+    return Kept(pool.release, str(path), len(uids), counts)

@@ -18,33 +18,40 @@ def markdown(result: dict[str, Any]) -> str:
     arms = result["arms"]
     beyond = result.get("full_beyond_spread_of", {})
     lines = ["# Does curation pay", "", "<!-- Written by benchmarks/proof.py --docs; do not edit. -->", "", HOW, ""]
-    lines += [f"`python benchmarks/proof.py --pairs {result['pairs']}`: {result['input']}.", ""]
+    lines += [SCENES, ""] if result["things"] else []
+    lines += [f"`python benchmarks/proof.py`: {result['input']}.", ""]
     lines += [
         f"Scoring model: {result['clip']}. {result['seconds']} s for what was not there yet; {result['machine']}."
     ]
-    lines += ["", "![scores of the arms](proof.svg)", "", *table(HEADS, [row(name, one) for name, one in arms.items()])]
+    lines += [
+        "",
+        "![scores of the arms](proof.svg)",
+        "",
+        *table(heads(arms), [row(name, one) for name, one in arms.items()]),
+    ]
     lines += ["", SCORE, ""]
     if beyond:
         told = ", ".join(f"{'above' if yes else 'not above'} the {name}" for name, yes in beyond.items())
         lines += [f"`full`, worst seed against best: {told}.", ""]
     worse = [name for name, one in arms.items() if one["over_pool_interval"][0] <= 1 and name != POOL]
     lines += [f"No gain over the pool that the interval allows to claim: {', '.join(worse) or 'none'}.", ""]
-    lines += ["## What is left of each fault", "", *_faults(arms), "", "## Settings that are not the recipes' own", ""]
+    lines += ["## What is left of each fault", "", *_faults(arms), ""] if result["things"] else []
+    lines += ["## Settings that are not the recipes' own", ""]
     rows = [[name, one["note"], "; ".join(map(_setting, one["changes"]))] for name, one in arms.items()]
     return "\n".join([*lines, *table(["arm", "what", "set"], rows), "", LIMITS, ""])
 
 
-HEADS = ["arm", "pairs", "without a fault", "zero-shot", "R@1", "R@5", "score", "95 %", "over the pool", "95 %"]
-HOW = """The same small CLIP is trained for the same number of samples on a pool of captioned scenes with
-faults at rates like the web's, on a random part of it, and on what each recipe keeps, and is evaluated on
-scenes of compositions that no pool shows. Scenes are rendered (benchmarks/proving/): one to three kinds of
-things, drawings of Open Clip Art (public domain) and photos and drawings of Tux Paint's stamps (GPL 2 or
+HOW = """The same small CLIP is trained for the same number of samples on a pool of captioned pictures, on a
+random part of it, and on what each recipe keeps, three times with other seeds, and is evaluated on clean
+pictures that no pool has."""
+SCENES = """Pictures are scenes with faults at rates like the web's (benchmarks/proving/): one to three kinds
+of things, drawings of Open Clip Art (public domain) and photos and drawings of Tux Paint's stamps (GPL 2 or
 later), with plain shapes, on grounds, described by number, size, colour and place. In the pool things are as
-frequent as words are, 1 over their rank; in the test all are."""
-SCORE = """Score: mean of zero-shot accuracy and recall at 5, in brackets the seeds' least and greatest.
-Intervals are the middle 95 % of resamples of seeds and of test pictures, the pool's own drawn with them.
-Without a fault: of the pairs trained on those whose caption is true of a picture that is there once, numbers
-among the words or not."""
+frequent as words are, 1 over their rank; in the test all are, in compositions that the pool does not show."""
+SCORE = """Score: mean over the test sets of zero-shot accuracy and of recall at 5 both ways, in brackets the
+seeds' least and greatest. Intervals are the middle 95 % of resamples of seeds and of test pictures, the
+pool's own drawn with them. Without a fault: of the pairs trained on those whose caption is true of a picture
+that is there once, numbers among the words or not."""
 LIMITS = """## Known limits
 
 - Scenes are not photographs of the web. Faults are planted (benchmarks/proving/faults.py): a recipe that looks for a
@@ -54,29 +61,32 @@ LIMITS = """## Known limits
 - Recipes keep their own shares. Those that keep few pairs repeat them more often, as all see as many samples."""
 
 
+def heads(arms: dict[str, dict[str, Any]]) -> list[str]:
+    """The columns of the table of arms."""
+    metrics = [name.replace("mean_recall@", "R@") for name in next(iter(arms.values()), {}).get("metrics", {})]
+    return ["arm", "pairs", "without a fault", *metrics, "score", "95 %", "over the pool", "95 %"]
+
+
 def row(name: str, one: dict[str, Any]) -> list[str]:
     """An arm's row of the table."""
     whole = sum(count for fault, count in one["faults"].items() if fault in GOOD)
-    mean = [f"{sum(one[each]) / len(one[each]):.3f}" for each in ("zero_shot", "recall_1", "recall_5")]
+    share = f"{whole / max(one['pairs'], 1):.2f}" if one["faults"] else ""
+    means = [f"{sum(each) / len(each):.3f}" for each in one["metrics"].values()]
     spread = f"{one['score']:.3f} ({min(one['scores']):.3f}–{max(one['scores']):.3f})"
     low, high = one["interval"]
     lower, upper = one["over_pool_interval"]
     ends = [f"{low:.3f}–{high:.3f}", f"{one['over_pool']:.2f}", f"{lower:.2f}–{upper:.2f}"]
-    return [name, f"{one['pairs']:,}", f"{whole / max(one['pairs'], 1):.2f}", *mean, spread, *ends]
+    return [name, f"{one['pairs']:,}", share, *means, spread, *ends]
 
 
 def _faults(arms: dict[str, dict[str, Any]]) -> list[str]:
     """Share of the pool's pairs of each fault that an arm still trains on; the last column: pairs without one lost."""
     pool = arms[POOL]["faults"]
     names = [name for name in RATES if pool.get(name)]
-    rows = [
-        [
-            arm,
-            *(f"{one['faults'].get(name, 0) / pool[name]:.2f}" for name in names),
-            f"{1 - _clean(one) / _clean(arms[POOL]):.2f}",
-        ]
-        for arm, one in arms.items()
-    ]
+    rows = [["share of the pool", *(f"{pool[name] / sum(pool.values()):.2f}" for name in names), ""]]
+    for arm, one in arms.items():
+        left = [f"{one['faults'].get(name, 0) / pool[name]:.2f}" for name in names]
+        rows.append([arm, *left, f"{1 - _clean(one) / _clean(arms[POOL]):.2f}"])
     return table(["arm", *(name.replace("_", " ") for name in names), "clean lost"], rows)
 
 

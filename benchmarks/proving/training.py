@@ -33,13 +33,18 @@ def train_arm(
     out: str,
     seed: int,
     samples_seen: int,
+    scale: str = MODEL,
     uids: str | None = None,
     data: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Train on a release, on all of it or on the uids of a file; nothing is held out, as the tests are other scenes."""
-    register(samples_seen)
+    """Train on a release, on all of it or on the uids of a file; nothing is held out, as the tests are other pairs.
+
+    SCALE is one of the trainer's, or the small one made for scenes.
+    """
+    if scale == MODEL:
+        register(samples_seen)
     result = train(
-        release, scale=MODEL, out=out, seed=seed, holdout=0.0, samples_seen=samples_seen, uids=uids, workers=0
+        release, scale=scale, out=out, seed=seed, holdout=0.0, samples_seen=samples_seen, uids=uids, workers=0
     )
     if data:
         evaluate(out, data=data, out=str(Path(out, "evaluation")), details=True)

@@ -1,5 +1,6 @@
 """What a model can do: zero-shot classes, retrieval, a linear probe, with the interval that chance leaves open."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,13 @@ def _outcomes(
     model: Ensemble, each: EvaluationSet, probe: bool, device: str | None, drawn: tuple[int, int]
 ) -> list[Outcome]:
     """What the model does on one set: one outcome, or two with the probe."""
+    print(f"{each.name}: {len(each.pictures.keys)} pictures of {each.split}", file=sys.stderr, flush=True)
     about = {"name": each.name, "split": each.split, "main_metric": each.main_metric}
     if each.pictures.labels is None:
         found = _retrieved(model, each.pictures, device, *drawn)
         return [of_retrieval(about | {"task": RETRIEVAL}, found)]
     weights = model.weights(each.classes, device)
-    vectors, read = model.pictures(each.pictures.pointers)
+    vectors, read = _embedded(model, each.pictures)
     images, labels = weighed(vectors, weights)[read], each.pictures.labels[read]
     named = weighed([class_vectors(each.classes, each.templates, one.embed_texts) for one in model.models], weights)
     about |= {"classes": len(each.classes), "pictures": len(labels), "unreadable": int((~read).sum())}
@@ -100,13 +102,21 @@ def _outcomes(
     return outcomes
 
 
+def _embedded(model: Ensemble, pictures: Pictures) -> tuple[list[np.ndarray], np.ndarray]:
+    """`Ensemble.pictures`; RecipeError where not one can be read."""
+    vectors, read = model.pictures(pictures.pointers)
+    if not read.any():
+        raise RecipeError(f"none of {len(read)} pictures can be read, the first: {pictures.pointers[0]}")
+    return vectors, read
+
+
 def _probed(
     model: Ensemble, each: EvaluationSet, test: tuple[np.ndarray, np.ndarray, list[str]], about: dict, drawn: tuple
 ) -> Outcome:
     """The linear probe of a set, which learns from its train split or else from half of its pictures."""
     images, labels, keys = test
     if each.train is not None:
-        vectors, read = model.pictures(each.train.pointers)
+        vectors, read = _embedded(model, each.train)
         learnt = weighed(vectors, np.ones(len(vectors)))[read]
         wanted, names = each.train.labels[read], [key for key, there in zip(each.train.keys, read) if there]
         about = about | {"train": "train", "train_pictures": len(wanted)}
@@ -123,7 +133,7 @@ def _probed(
 
 def _retrieved(model: Ensemble, pictures: Pictures, device: str | None, resamples: int, seed: int) -> Outcome:
     """`recalls` of the pictures that can be read, each with the captions it has, and how many could not."""
-    vectors, read = model.pictures(pictures.pointers)
+    vectors, read = _embedded(model, pictures)
     there = np.array([bool(one and texts) for texts, one in zip(pictures.captions, read)])
     captions = [texts for texts, one in zip(pictures.captions, there) if one]
     owners = np.repeat(np.arange(len(captions)), [len(texts) for texts in captions])

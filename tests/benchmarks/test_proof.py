@@ -18,15 +18,16 @@ import proving
 from plan import Item
 from proving import faults, inputs, outcome
 from proving import scene as scene_module
-from proving.arms import FULL, KNOWN, POOL, RANDOM, Arm
+from proving.arms import FIRST, FULL, KNOWN, POOL, RANDOM, Arm, common, scene_arms
 from proving.faults import CLEAN, RATES, fault_of, pair
-from proving.pool import Kept
+from proving.pool import Kept, subset_file
 from proving.scene import frequent, held_out, planned, scene
 from proving.shown import markdown, picture
 from proving.things import NAMED, Things
 
 from curation.decode import decode
 from curation.errors import BadItemError
+from curation.recipe import load_recipe
 from curation.trainer.layouts import tar_pictures
 from curation.trainer.sets import open_sets
 
@@ -141,17 +142,68 @@ def test_tars_and_tests_are_written_once_and_alike(known, tmp_path, monkeypatch)
     assert (classes / "test" / "0.tar").stat().st_mtime_ns == before
 
 
+def test_subsets_of_a_release(tmp_path):
+    """A random one is part of any larger one; the one without faults has what is whole."""
+    from curation.shards.manifest import Release
+    from tests.trainer.conftest import write_release
+
+    out = str(write_release(tmp_path / "release", samples=60, per_shard=20))
+    uids = Release.open(out).samples(["uid"])["uid"].to_pylist()
+    known = {uid: ("swapped", CLEAN, "numbers")[place % 3] for place, uid in enumerate(uids)}
+    pool = Kept.of(out, known)
+    assert (pool.pairs, pool.faults, Kept.of(out, {}).faults) == (60, {"swapped": 20, CLEAN: 20, "numbers": 20}, {})
+    drawn = []
+    for size in (10, 30):
+        some = subset_file(RANDOM, pool, size, known, tmp_path)
+        drawn.append(set(Path(some.uids).read_text().split()))
+        assert some.pairs == size == len(drawn[-1]) == sum(some.faults.values())
+    assert drawn[0] < drawn[1] < set(uids)
+    whole = subset_file(KNOWN, pool, None, known, tmp_path)
+    assert set(Path(whole.uids).read_text().split()) == {uid for uid in uids if known[uid] != "swapped"}
+
+
+@pytest.mark.parametrize("scenes", [False, True])
+def test_every_arm_s_recipe_takes_its_settings(known, tmp_path, scenes):
+    index = tmp_path / "packages/wordnet-base/usr/share/wordnet/index.noun"
+    index.parent.mkdir(parents=True)
+    index.write_text("crow n 1 1 @ 1 0 01579028\nsea_lion n 1 1 @ 1 0 02077923\n")
+    found = (
+        scene_arms(tmp_path, tmp_path, "sample-clip", 3000, known, 0.4)
+        if scenes
+        else common(tmp_path, "sample-clip", 30)
+    )
+    assert tuple(arm.name for arm in found[:3]) == FIRST
+    for arm in found:
+        if arm.recipe and arm.name != "datacomp_text":  # which reads all of WordNet
+            load_recipe(arm.recipe, list(arm.changes))
+    if scenes:
+        assert (tmp_path / "synsets.txt").read_text() == "n01579028\n"
+        assert (tmp_path / "prompts.txt").read_text().splitlines()[0] == "a drawing of a crow"
+        cut = next(arm for arm in found if arm.name == "parrot_free")
+        assert "scores.keep.clip_score.min=0.4000" in cut.changes
+
+
 def write_run(work: Path, name: str, seed: int, share: float) -> None:
     """What a training's evaluation leaves: so many of 40 portraits known, so many of 30 scenes found at once."""
     folder = outcome.run_folder(work, name, seed) / "evaluation"
     folder.mkdir(parents=True)
     known, found = np.arange(40) < 40 * share, np.where(np.arange(30) < 30 * share, 0, 99)
-    arrays = {"things/zeroshot_classification/acc1": known}
+    arrays = {"things/zeroshot_classification/acc1": known, "scenes/zeroshot_retrieval/owners": np.arange(30)}
     arrays |= {f"scenes/zeroshot_retrieval/{way}": found for way in ("by_image", "by_text")}
     np.savez(folder / "hits.npz", **arrays)
+    tasks = {"things": "zeroshot_classification", "scenes": "zeroshot_retrieval"}
     metrics = {"things": {"acc1": share}, "scenes": {"mean_recall@1": share, "mean_recall@5": share}}
-    sets = [{"name": each, "metrics": values} for each, values in metrics.items()]
+    sets = [{"name": each, "task": tasks[each], "metrics": values} for each, values in metrics.items()]
     (folder / "evaluation.json").write_text(json.dumps({"sets": sets}))
+
+
+def test_captions_of_a_picture_count_together(tmp_path):
+    """Two pictures with one and three captions: 1 found by its text, of the other's texts two of three find it."""
+    arrays = {"by_image": [0, 9], "by_text": [0, 4, 9, 0], "owners": [0, 1, 1, 1]}
+    folder = outcome.run_folder(tmp_path, "a", 0) / "evaluation"
+    folder.mkdir(parents=True)
+    np.savez(folder / "hits.npz", **{f"s/x/zeroshot_retrieval/{name}": np.array(v) for name, v in arrays.items()})
+    assert outcome.hits(tmp_path, "a", 3)["s/x"] == pytest.approx(np.array([[1.0, 1 / 3]]))
 
 
 @pytest.fixture
@@ -164,7 +216,7 @@ def result(tmp_path):
     kept[FULL] = Kept("", None, 5, {CLEAN: 4, "swapped": 1})
     arms = [Arm(name, "", ("a.b=/some/where/prompts.txt",)) for name in kept]
     found = outcome.collected(arms, kept, 2, tmp_path)
-    about = {"pairs": 10, "input": "10 scenes", "clip": "c", "seconds": 1, "machine": "m"}
+    about = {"pairs": 10, "things": 8, "input": "10 scenes", "clip": "c", "seconds": 1, "machine": "m"}
     return about | outcome.headline(found) | found
 
 

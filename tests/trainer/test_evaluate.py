@@ -46,12 +46,12 @@ def test_by_hand():
 
 def test_one_of_several_captions_is_enough_and_each_is_asked():
     images = np.eye(3, dtype=np.float32)
-    texts = np.eye(3, dtype=np.float32)[[1, 0, 1, 2, 0]]
+    texts = np.eye(3, dtype=np.float32)[[1, 0, 1, 2, 1]]
     owners = np.array([0, 0, 1, 2, 2])
     found = retrieval(images, texts, owners)
-    # picture 0 ties its second caption with the wrong one of picture 2; 1 ties with caption 0; 2 has caption 3 alone
-    assert found["image_to_text"] == {"r1": 1 / 3, "r5": 1.0, "r10": 1.0}
-    # captions 1, 2 and 3 find their picture; 0 and 4 show another
+    # picture 0 finds its second caption; 1 ties its own with captions 0 and 4; 2 finds caption 3
+    assert found["image_to_text"] == {"r1": 2 / 3, "r5": 1.0, "r10": 1.0}
+    # captions 1, 2 and 3 find their picture; 0 and 4 show picture 1
     assert found["text_to_image"]["r1"] == 3 / 5 and found["pairs"] == 5 and found["chance"]["r1"] == 1 / 3
 
 
@@ -166,6 +166,13 @@ def test_folders_of_classes_with_a_probe_and_a_picture_that_is_broken(tmp_path):
     assert found["average"] == zero_shot["metrics"]["acc1"]
     again = evaluate("sample-clip", data=[str(folder)], probe=True, resamples=20)
     assert again == found
+
+
+def test_a_set_of_broken_pictures_is_told(tmp_path):
+    (tmp_path / "set" / "crow").mkdir(parents=True)
+    (tmp_path / "set" / "crow" / "1.png").write_bytes(b"no picture")
+    with pytest.raises(RecipeError, match="none of 1 pictures can be read"):
+        evaluate("sample-clip", data=[str(tmp_path / "set")])
 
 
 def test_class_names_from_a_file(tmp_path):
