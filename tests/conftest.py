@@ -25,6 +25,9 @@ def spark():
     """One session for the whole run: starting one costs several seconds."""
     # C1 only: tests run many small queries, where compiling them harder costs more than it gives.
     os.environ.setdefault("CURATION_SPARK", "spark.sql.shuffle.partitions=4")
+    from tests.s3_server import point_here
+
+    point_here()  # workers have the environment that the JVM started with
     from curation.session import spark_session
 
     session = spark_session()
@@ -51,6 +54,15 @@ def pool(spark, pictures, tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("pool") / "pool")
     ingest([str(pictures / "pictures.tsv")], out=folder)
     return folder
+
+
+@pytest.fixture
+def bucket():
+    """The URI of an empty bucket of a real S3 server on loopback; gone after the test."""
+    pytest.importorskip("s3fs")
+    from tests.s3_server import emptied_bucket
+
+    return emptied_bucket()
 
 
 @pytest.fixture(scope="session")

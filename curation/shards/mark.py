@@ -10,6 +10,7 @@ from curation.files import join
 
 MARK = "manifest/release.json"
 PARTS = {"samples": "manifest/samples", "tars": "shards", "shards": "manifest/shards", "subset": "subset"}
+OPTIONAL = {"embeddings": "shards"}  # a release has them where its recipe asked for them; older ones never
 SHOWN = 200  # characters of what was found that a message shows
 
 
@@ -33,14 +34,15 @@ def parsed(text: bytes) -> tuple[dict[str, Any] | None, str | None]:
     if not isinstance(mark, dict):
         return None, f"wanted an object, found {type(mark).__name__}"
     fields = {"schema_version": int, "counts": dict} | dict.fromkeys(PARTS, list)
+    fields |= dict.fromkeys((kind for kind in OPTIONAL if kind in mark), list)
     for name, kind in fields.items():
         if type(mark.get(name)) is not kind:
             found = type(mark[name]).__name__ if name in mark else "none"
             return None, f"wanted a field {name} of type {kind.__name__}, found {found}"
     if not all(type(count) is int for count in mark["counts"].values()):
         return None, f"wanted whole numbers in counts, found {str(mark['counts'])[:SHOWN]}"
-    for kind, folder in PARTS.items():
-        for number, part in enumerate(mark[kind]):
+    for kind, folder in (PARTS | OPTIONAL).items():
+        for number, part in enumerate(mark.get(kind, [])):
             if not _is_part(part, folder):
                 wanted = f"{{name: {folder}/..., bytes, rows, sha256}}"
                 return None, f"wanted {wanted} at place {number} of {kind}, found {str(part)[:SHOWN]}"
