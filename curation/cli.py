@@ -24,6 +24,7 @@ COMMANDS = {
     "why": ("curation.explain", "why"),
     "compare": ("curation.explain", "compare"),
     "export": ("curation.export", "export"),
+    "retrieval": ("curation.retrieval", "retrieval"),
     "verify": ("curation.shards.verify", "verify_release"),
     "report": ("curation.report.report", "report"),
     "train": ("curation.trainer.train", "train"),

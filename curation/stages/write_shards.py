@@ -22,6 +22,8 @@ SETS = (
     Column("shards", pa.int32(), "number of its shards"),
     Column("samples", pa.int64(), "pairs placed in them"),
 )
+STARTS = pa.schema([("_set", pa.string()), ("_bucket", pa.int32()), ("_start", pa.int64())])
+NUMBERS = pa.schema([("_set", pa.string()), ("_cut", pa.int64()), ("shard", pa.int32())])
 CARRIED = [c for c in PAIRS.names if c in (*SAMPLES.names, "image")]
 Count = Annotated[int, Field(ge=1)]
 Quality = Annotated[int, Field(ge=1, le=100)]
@@ -29,7 +31,7 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 
 def _columns(settings: dict[str, Any]) -> list[str]:
     if settings["samples_per_shard"] and settings["bytes_per_shard"]:
-        raise RecipeError("stage write_shards: give either samples_per_shard or bytes_per_shard")
+        raise RecipeError("stage write_shards: give either samples_per_shard or bytes_per_shard (0: not this one)")
     by = [settings["by"]] if settings["by"] else []
     sought = [*(["face_boxes"] if settings["blur_faces"] else []), *settings["embeddings"]]
     sought = [name for each in sought for name in (each, f"{each}__error")]
@@ -40,7 +42,7 @@ def _columns(settings: dict[str, Any]) -> list[str]:
 def write_shards(
     pairs: Any,
     *,
-    samples_per_shard: Count | None = None,
+    samples_per_shard: Annotated[int, Field(ge=0)] | None = None,
     bytes_per_shard: Count | None = None,
     signals: list[str] = (),
     embeddings: list[str] = (),
@@ -109,7 +111,7 @@ def _place(pairs: Any, per_shard: int, seed: int, by: str | None = None) -> tupl
     counts = collected(keyed.groupBy("_set", "_bucket").agg(F.count("*").alias("count"), F.sum("_weight").alias("sum")))
     counts = counts.sort_values(["_set", "_bucket"])
     starts = counts.groupby("_set")["sum"].cumsum() - counts["sum"]
-    starts = pa.table({"_set": counts["_set"], "_bucket": counts["_bucket"], "_start": starts})
+    starts = pa.table([counts["_set"], counts["_bucket"], starts], schema=STARTS)
     started = keyed.join(F.broadcast(pairs.sparkSession.createDataFrame(starts)), ["_set", "_bucket"])
     window = Window.partitionBy("_set", "_bucket").orderBy("_block", "_order", "uid")
     so_far = F.sum("_weight").over(window.rowsBetween(Window.unboundedPreceding, 0))
@@ -118,9 +120,9 @@ def _place(pairs: Any, per_shard: int, seed: int, by: str | None = None) -> tupl
     samples = counts.groupby("_set")["count"].sum()
     # Of pairs larger than a shard some cuts are empty: by bytes those that are not have to be looked for.
     cuts = collected(cut.select("_set", "_cut").distinct()) if weighed else _cuts(samples, per_shard)
-    cuts["order"] = cuts["_set"].map(_set_order)
-    cuts = cuts.sort_values(["order", "_cut"], ignore_index=True)
-    numbers = pa.table({"_set": cuts["_set"], "_cut": cuts["_cut"], "shard": pa.array(cuts.index, pa.int32())})
+    order = {name: place for place, name in enumerate(sorted(samples.index, key=_set_order))}
+    cuts = cuts.sort_values(["_set", "_cut"], key=lambda c: c.map(order) if c.name == "_set" else c, ignore_index=True)
+    numbers = pa.table([cuts["_set"], cuts["_cut"], cuts.index], schema=NUMBERS)
     numbered = cut.join(F.broadcast(pairs.sparkSession.createDataFrame(numbers)), ["_set", "_cut"])
     return numbered.drop("_set", "_cut"), _sets(cuts, samples)
 

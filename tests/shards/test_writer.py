@@ -13,7 +13,7 @@ from PIL import Image
 from curation.errors import BadItemError
 from curation.files import join
 from curation.headers import header
-from curation.records import read_record
+from curation.records import read_record, write_record
 from curation.schema import CAPTIONS, PAIRS, hex_id
 from curation.shards.picture import Form, picture
 from curation.shards.tar import read_members
@@ -163,3 +163,35 @@ def test_a_shard_is_made_again_where_what_was_asked_for_is_another(tmp_path):
         record = read_record(shard_record(out, 0))
         contents.append((record["content"], record["tar"]["sha256"]))
     assert contents[0] == contents[1] and len(set(contents)) == 3
+
+
+def test_vectors_of_a_release_as_clip_retrieval_reads_them(make_release, tmp_path):
+    import pyarrow.parquet as pq
+
+    from curation.errors import RecipeError, StaleOutputError
+    from curation.retrieval import retrieval
+
+    out = make_release(samples=20, per_shard=8)
+    with pytest.raises(RecipeError, match="no vectors of image_embedding or caption_embedding"):
+        retrieval(str(out), str(tmp_path / "emb"))
+    mark = read_record(str(out / "manifest/release.json"))
+    parts = []
+    for number, tar in enumerate(mark["tars"]):
+        name = vectors_name(number, "image_embedding")
+        np.save(out / name, np.full((tar["rows"], 4), number, np.float16))
+        data = (out / name).read_bytes()
+        parts.append({"name": name, "bytes": len(data), "rows": tar["rows"], "sha256": "0" * 64})
+    write_record(str(out / "manifest/release.json"), mark | {"embeddings": parts})
+    told = retrieval(str(out), str(tmp_path / "emb"))
+    assert told == {"folder": str(tmp_path / "emb"), "samples": 20, "files": 3, "img_emb": "image_embedding"}
+    assert {p.relative_to(tmp_path / "emb").as_posix() for p in (tmp_path / "emb").rglob("*.*")} == {
+        f"{kind}/{kind}_{n}.{end}" for kind, end in (("img_emb", "npy"), ("metadata", "parquet")) for n in range(3)
+    }
+    for number in range(3):
+        rows = pq.read_table(tmp_path / f"emb/metadata/metadata_{number}.parquet")
+        vectors = np.load(tmp_path / f"emb/img_emb/img_emb_{number}.npy")
+        assert len(rows) == len(vectors) == mark["tars"][number]["rows"] and (vectors == number).all()
+        assert rows.column_names[:2] == ["image_path", "uid"] and rows["image_path"] == rows["uid"]
+        assert {"caption", "url", "width", "clip_score"} < {*rows.column_names} and "offset" not in rows.column_names
+    with pytest.raises(StaleOutputError):
+        retrieval(str(out), str(tmp_path / "emb"))

@@ -89,3 +89,13 @@ def test_shards_are_exchangeable(spark):
     assert len(counts) == sets[0]["shards"] == 8
     # Hypergeometric, 50 of 400 of which 200: standard deviation 3.3, so that 4 of them hold for all 8.
     assert all(abs(count - 25) < 13.3 for count in counts)
+
+
+def test_shards_are_cut_by_samples_or_by_bytes():
+    from curation.errors import RecipeError
+    from curation.recipe import load_recipe
+
+    with pytest.raises(RecipeError, match="either samples_per_shard or bytes_per_shard"):
+        load_recipe("full", ["write_shards.bytes_per_shard=1000000"])
+    taken_back = ["write_shards.samples_per_shard=0", "write_shards.bytes_per_shard=1000000"]
+    assert load_recipe("full", taken_back).steps[-1].settings["bytes_per_shard"] == 1_000_000
