@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.s3_server import point_here
+
+point_here()  # before any JVM starts: workers have the environment of that moment
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci")
 
@@ -25,9 +28,6 @@ def spark():
     """One session for the whole run: starting one costs several seconds."""
     # C1 only: tests run many small queries, where compiling them harder costs more than it gives.
     os.environ.setdefault("CURATION_SPARK", "spark.sql.shuffle.partitions=4")
-    from tests.s3_server import point_here
-
-    point_here()  # workers have the environment that the JVM started with
     from curation.session import spark_session
 
     session = spark_session()
