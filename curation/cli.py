@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": ("curation.explain", "compare"),
     "export": ("curation.export", "export"),
     "forget": ("curation.shards.forget", "forget"),
+    "retrieval": ("curation.retrieval", "retrieval"),
     "verify": ("curation.shards.verify", "verify_release"),
     "report": ("curation.report.report", "report"),
     "train": ("curation.trainer.train", "train"),

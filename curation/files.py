@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import fsspec
 
+from curation import stores
 from curation.errors import BrokenTableError, LockedOutputError, OutputError
 
 TAIL_BYTES = 1 << 16  # the end of a file, where Parquet keeps its schema and the places of its columns
@@ -50,6 +51,7 @@ class _Hashing:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.sha256, self.bytes, self.closed, self.tail = file, hashlib.sha256(), 0, False, b""
+        self._told = ""
 
     def write(self, data: bytes) -> int:
         view = memoryview(data).cast("B")
@@ -58,6 +60,14 @@ class _Hashing:
         kept = self.tail if view.nbytes < TAIL_BYTES else b""
         self.tail = (kept + bytes(view[-TAIL_BYTES:]))[-TAIL_BYTES:]
         return self.file.write(data)
+
+    def wrote(self, size: int, hexdigest: str) -> None:
+        """Take over what was written past it, to `file`, as counted and hashed by its writer."""
+        self.bytes, self._told = size, hexdigest
+
+    @property
+    def hexdigest(self) -> str:
+        return self._told or self.sha256.hexdigest()
 
     def tell(self) -> int:
         return self.bytes
@@ -81,13 +91,14 @@ def _sync_folder(path: str) -> None:
 def committing(uri: str) -> Iterator[_Hashing]:
     """A file object whose content appears under `uri` at once and whole when the block ends, or not at all.
 
-    Gives `.bytes`, `.sha256` and `.tail` of what was written. An object store shows a file only when its upload
-    completes, which is the same promise. OutputError where the place is full, read-only or not ours.
+    Gives `.bytes`, `.sha256` and `.tail` of what was written. An object store (curation.stores) shows a file when its
+    upload completes, which is the same promise. OutputError where the place is full, read-only or not ours, or another
+    writer was faster.
     """
     path = local_path(uri)
     if path is None:
-        with fsspec.open(uri, "wb") as file:
-            yield _Hashing(file)
+        with _uploading(uri) as hashing:
+            yield hashing
         return
     folder = os.path.dirname(path) or "."
     writer = f"{socket.gethostname()}-{os.getpid()}-{_started(os.getpid())}"
@@ -108,6 +119,17 @@ def committing(uri: str) -> Iterator[_Hashing]:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def _uploading(uri: str) -> Iterator[_Hashing]:
+    hashing = _Hashing(stores.open_upload(uri))
+    try:
+        yield hashing
+    except BaseException:
+        stores.discard(uri, hashing.file)
+        raise
+    stores.commit(uri, hashing.file, hashing.bytes, hashing.hexdigest)
 
 
 def _output_error(path: str, error: OSError) -> OutputError:
@@ -158,11 +180,13 @@ def _started(pid: int | str) -> int:
 def locked(folder: str, *, wait: bool) -> Iterator[None]:
     """Hold the file `lock` in a local folder; another process waits for it, or gets LockedOutputError.
 
-    The kernel lets go of it when the process ends, however that ends. An object store has no lock.
+    The kernel lets go of it when the process ends, however that ends; in an object store it is leased.
     """
     path = local_path(folder)
+    holder = f"process {os.getpid()} on {socket.gethostname()}"
     if path is None:
-        yield
+        with stores.leased(folder, holder, wait=wait):
+            yield
         return
     lock = os.path.join(path, "lock")
     try:
@@ -172,7 +196,7 @@ def locked(folder: str, *, wait: bool) -> Iterator[None]:
         raise _output_error(lock, error) from error
     try:
         os.ftruncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        os.write(handle, holder.encode())
         yield
     finally:
         os.unlink(lock)

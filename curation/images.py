@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import BinaryIO
 
-import fsspec
 import numpy as np
 
 from curation.decode import bounded_scale, decode, decode_at, decode_small, small_scale
 from curation.errors import BadItemError
 from curation.files import local_path
 from curation.headers import LIMITS, Header, Limits, header
+from curation.ranges import pointer_fault, whole, with_ranges
 
 __all__ = ["LIMITS", "Header", "ImageBatch", "Limits", "batches", "decode", "decode_small", "header", "read_pointers"]
 
@@ -68,14 +68,15 @@ def read_pointers(pointers: Iterable[dict | None], limit_bytes: int = LIMITS.byt
 
     Codes: no_image (null or malformed pointer), missing_file, truncated_file (the file ends early), too_large (above
     `limit_bytes`, unread). A pointer's null length means the rest of the file, its null offset 0. Pointers sorted by
-    (uri, offset) open each file once and read it forwards. Local paths, `file:` and any other fsspec URI.
+    (uri, offset) open each file once and read it forwards. Local paths, `file:` and any other fsspec URI: of these the
+    ranges of many pictures are asked for at once.
     """
     with ExitStack() as stack:
         opened: tuple[str | None, BinaryIO | BadItemError] = (None, BadItemError("no_image"))
-        for pointer in pointers:
+        for pointer, fetched in with_ranges(pointers, limit_bytes):
             uri = pointer.get("uri") if pointer else None
-            if not uri:
-                yield BadItemError("no_image", "no pointer")
+            if fetched is not None or not uri:
+                yield BadItemError("no_image", "no pointer") if fetched is None else fetched
                 continue
             if uri != opened[0]:
                 stack.close()
@@ -85,9 +86,8 @@ def read_pointers(pointers: Iterable[dict | None], limit_bytes: int = LIMITS.byt
 
 
 def _open(uri: str, stack: ExitStack) -> BinaryIO | BadItemError:
-    path = local_path(uri)
     try:
-        return stack.enter_context(open(path, "rb") if path is not None else fsspec.open(uri, "rb"))
+        return stack.enter_context(open(local_path(uri), "rb"))
     except _NO_FILE as error:
         return BadItemError("missing_file", f"{uri}: {error}")
     except OSError as error:
@@ -98,18 +98,11 @@ def _open(uri: str, stack: ExitStack) -> BinaryIO | BadItemError:
 
 def _read(file: BinaryIO, pointer: dict, limit: int) -> bytes | BadItemError:
     offset, length = pointer.get("offset") or 0, pointer.get("length")
-    where = f"{pointer['uri']} at {offset}"
-    if offset < 0 or (length is not None and length < 0):
-        return BadItemError("no_image", f"{where}: length {length}")
-    if length is not None and length > limit:
-        return BadItemError("too_large", f"{where}: {length} bytes, limit {limit}")
+    fault = pointer_fault(pointer, limit)
+    if fault is not None:
+        return fault
     file.seek(offset)
-    data = file.read(limit + 1 if length is None else length)
-    if length is None and len(data) > limit:
-        return BadItemError("too_large", f"{where}: over {limit} bytes")
-    if length is not None and len(data) < length:
-        return BadItemError("truncated_file", f"{where}: {len(data)} of {length} bytes")
-    return data
+    return whole(pointer, file.read(limit + 1 if length is None else length), limit)
 
 
 class ImageBatch:

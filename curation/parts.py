@@ -171,6 +171,15 @@ def read_part(uri: str, columns: list[str] | None, filters: list | None) -> pa.T
         raise BrokenTableError(f"{uri}: {error}; {remedy(uri)}") from error
 
 
+def part_batches(uri: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a part in order, a row group or less at a time; BrokenTableError where one is not as committed."""
+    try:
+        with fsspec.open(uri, "rb") as file:
+            yield from pq.ParquetFile(file, page_checksum_verification=True).iter_batches(ROW_GROUP_ROWS)
+    except OSError as error:
+        raise BrokenTableError(f"{uri}: {error}; {remedy(uri)}") from error
+
+
 def parquet_schema(folder: str, parts: list[dict]) -> pa.Schema:
     """The Arrow schema of a table, read off its first part."""
     with fsspec.open(join(folder, parts[0]["name"]), "rb") as file:

@@ -27,7 +27,7 @@ from curation.records import read_record, remedy, write_record
 from curation.rows import Rows, StageTable
 from curation.schema import SCHEMA_VERSION, SHARDS, SUBSET, VERDICT, hex_id
 from curation.shards.manifest import CLAIM
-from curation.shards.mark import MARK
+from curation.shards.mark import MARK, OPTIONAL, PARTS
 from curation.shards.writer import shard_record
 
 FOLDERS = ("shards", "subset", "manifest", "manifest/samples", "manifest/shards", "manifest/parts", "report")
@@ -70,7 +70,7 @@ def finished(out: str) -> dict[str, Any] | None:
     """The content of release.json where the release is committed and its files are there, else None."""
     done = read_record(join(out, MARK))
     if done is not None:
-        part_uris(out, [*done["samples"], *done["shards"], *done["tars"], *done["subset"]])
+        part_uris(out, [part for kind in (*PARTS, *OPTIONAL) for part in done.get(kind, [])])
         remove_folder(join(out, "manifest", "parts"))  # a run may have been killed just before it did
     return done
 
@@ -79,7 +79,8 @@ def _holds_files(folder: str) -> bool:
     path = local_path(folder)
     if path is None:
         file_system, path = fsspec.core.url_to_fs(folder)
-        return file_system.exists(path) and bool(file_system.ls(path))
+        names = file_system.ls(path, detail=False) if file_system.exists(path) else []
+        return any(name.rpartition("/")[2] != "lock" for name in names)
     return os.path.isdir(path) and bool(set(os.listdir(path)) - {"lock"})
 
 
@@ -107,7 +108,8 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
         "shards": _write_shard_table(out, written),
         "subset": subset,
     }
-    write_record(join(out, MARK), record)
+    vectors = [part for w in written for part in w["embeddings"]]
+    write_record(join(out, MARK), record | ({"embeddings": vectors} if vectors else {}))
     remove_folder(join(out, "manifest", "parts"))
     return record
 
@@ -213,7 +215,8 @@ def _written(out: str, table: StageTable) -> list[dict[str, Any]]:
         if records[-1] is None:
             mark = join(out, MARK)
             raise BrokenTableError(f"{mark}: is to be made from {uri}, found no file; {remedy(uri, table.folder)}")
-    part_uris(out, [part for record in records for part in (record["tar"], record["samples"])], table.folder)
+    parts = [part for r in records for part in (r["tar"], r["samples"], *r["embeddings"])]
+    part_uris(out, parts, table.folder)
     return records
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.files import join
+from curation.files import join, local_path
 from curation.parts import common_schema, part_uris, read_part, require_columns, write_part
 from curation.records import read_record, write_record
 
@@ -52,7 +52,8 @@ def read_uid(folder: str, parts: Iterable[dict], uid: str) -> dict[str, Any] | N
 
 
 def read_spark(spark: Any, folder: str, parts: list[dict], wanted: pa.Schema | None = None) -> Any:
-    """The listed parts as a DataFrame with the schema that all have; no listing, no schema inference job.
+    """The listed parts as a DataFrame with the schema that all have; no listing, no schema inference job. Read by
+    Spark's own reader where it can open the path, else by Arrow in the tasks.
 
     SchemaError where a part differs from the others, or lacks a column of `wanted` or has it of another type.
     """
@@ -61,8 +62,37 @@ def read_spark(spark: Any, folder: str, parts: list[dict], wanted: pa.Schema | N
     uris, found = common_schema(folder, parts)
     require_columns(uris[0], found, wanted or found)
     schema = from_arrow_schema(found)
+    if not _opens(spark, folder):
+        return _read_in_tasks(spark, uris, schema)
     literal = [GLOB.sub(r"\\\g<0>", uri) for uri in uris]
     return spark.read.schema(schema).option("parquet.page.verify-checksum.enabled", "true").parquet(*literal)
+
+
+def _opens(spark: Any, uri: str) -> bool:
+    """Whether Spark's JVM has a file system for the URI: for s3a and the like only where its jars are."""
+    from py4j.protocol import Py4JJavaError
+
+    if local_path(uri) is not None:
+        return True
+    hadoop = spark.sparkContext._jvm.org.apache.hadoop.fs.FileSystem
+    try:
+        hadoop.getFileSystemClass(uri.partition("://")[0], spark.sparkContext._jsc.hadoopConfiguration())
+    except Py4JJavaError:
+        return False
+    return True
+
+
+def _read_in_tasks(spark: Any, uris: list[str], schema: Any) -> Any:
+    """The parts by Arrow, a task each."""
+
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from curation.parts import part_batches
+
+        for batch in batches:
+            for number in batch.column("id").to_pylist():
+                yield from part_batches(uris[number])
+
+    return spark.range(0, len(uris), 1, len(uris)).mapInArrow(read, schema)
 
 
 def prefix_digits(rows: int) -> int:

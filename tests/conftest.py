@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.s3_server import point_here
+
+point_here()  # before any JVM starts: workers have the environment of that moment
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci")
 
@@ -51,6 +54,15 @@ def pool(spark, pictures, tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("pool") / "pool")
     ingest([str(pictures / "pictures.tsv")], out=folder)
     return folder
+
+
+@pytest.fixture
+def bucket():
+    """The URI of an empty bucket of a real S3 server on loopback; gone after the test."""
+    pytest.importorskip("s3fs")
+    from tests.s3_server import emptied_bucket
+
+    return emptied_bucket()
 
 
 @pytest.fixture(scope="session")

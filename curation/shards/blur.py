@@ -31,6 +31,6 @@ def blurred(pixels: np.ndarray, boxes: list[Box]) -> np.ndarray:
     return found
 
 
-def encoded(pixels: np.ndarray) -> bytes:
-    """The pixels as a JPEG of fixed quality."""
-    return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY, colorsubsampling="444")
+def encoded(pixels: np.ndarray, quality: int = QUALITY) -> bytes:
+    """The pixels as a JPEG, colour at full size."""
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=quality, colorsubsampling="444")

@@ -1,26 +1,33 @@
 """One shard of a release: bytes from their source files into a tar, and the manifest rows beside it."""
 
-import hashlib
-import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from curation.errors import BadItemError, BrokenTableError
 from curation.files import committing, join
-from curation.images import decode, header, read_pointers
+from curation.images import read_pointers
 from curation.parts import part_uris, write_part
 from curation.records import read_record, write_record
-from curation.schema import SAMPLES, hex_id
-from curation.shards.blur import Box, blurred, encoded
-from curation.shards.tar import Sample, write_shard
+from curation.schema import MEMBERS, SAMPLES, hex_id
+from curation.shards.blur import Box
+from curation.shards.picture import Form, Picture, picture
+from curation.shards.tar import Sample, ShardRecord, write_shard
 
-KEPT_FORMATS = ("jpg", "png", "webp")  # what trainers read; anything else becomes a PNG, which loses nothing
-NOT_IN_JSON = ("shard", "offset", "bytes")
 BOX = ("r0", "c0", "r1", "c1")
 FACES = "face_boxes"  # of the rows, where faces are to be blurred
 BLURRED = "blurred_faces"  # of the manifest then: how many boxes were blurred in the picture
+AS_FOUND = Form()
+
+
+class Written(NamedTuple):
+    """What the tar holds: places of the rows that are in it, in order, their pictures, and why the others are not."""
+
+    rows: list[int]
+    pictures: list[Picture]
+    errors: dict[str, str]
 
 
 def shard_record(out: str, number: int) -> str:
@@ -28,20 +35,25 @@ def shard_record(out: str, number: int) -> str:
     return join(out, "manifest", "parts", f"{number:08d}.json")
 
 
+def vectors_name(number: int, signal: str) -> str:
+    """The file in a release that holds a signal's vectors of the samples of one shard, in their order."""
+    return f"shards/{number:08d}.{signal}.npy"
+
+
 def write_release_shard(
-    out: str, number: int, rows: pa.Table, signals: list[str], blur_faces: bool = False
+    out: str, number: int, rows: pa.Table, signals: list[str], form: Form = AS_FOUND, embeddings: list[str] = ()
 ) -> pa.Array:
     """Commit shard `number` with the samples of `rows`, in that order; per row why it could not be written, or null.
 
-    `rows` has the columns of SAMPLES that the pool knows, `image` pointers and the signals. With BLUR_FACES it has
-    `face_boxes` too, and pictures that have faces are blurred there and written as JPEG. The shard's record comes last;
-    an earlier attempt's is used again where it was made of the same rows.
+    `rows` has the columns of SAMPLES that the pool knows, `image` pointers, the signals, those whose vectors go into
+    .npy files beside the tar, and `face_boxes` where faces are to be blurred. The shard's record comes last; an earlier
+    attempt's is used again where it was made of the same rows.
     """
-    boxes = [str(rows[FACES].to_pylist())] if blur_faces else []
-    content = hex_id(str(rows.schema), *rows["uid"].to_pylist(), *rows["caption"].to_pylist(), *boxes)
+    asked = [str(rows[FACES].to_pylist()) if form.blur_faces else "", str(form), *embeddings]
+    content = hex_id(str(rows.schema), *rows["uid"].to_pylist(), *rows["caption"].to_pylist(), *asked)
     record = _earlier(out, number)
     if record is None or record["content"] != content:
-        record = _write(out, number, rows, signals, blur_faces) | {"content": content}
+        record = _write(out, number, rows, signals, form, list(embeddings)) | {"content": content}
         write_record(shard_record(out, number), record)
     errors = record["errors"]
     return pa.array([errors.get(uid) for uid in rows["uid"].to_pylist()], pa.string())
@@ -52,26 +64,29 @@ def _earlier(out: str, number: int) -> dict[str, Any] | None:
     try:
         record = read_record(shard_record(out, number))
         if record is not None:
-            part_uris(out, [record["tar"], record["samples"]])
+            part_uris(out, [record["tar"], record["samples"], *record["embeddings"]])
     except BrokenTableError:
         return None
     return record
 
 
-def _write(out: str, number: int, rows: pa.Table, signals: list[str], blur_faces: bool) -> dict[str, Any]:
+def _write(
+    out: str, number: int, rows: pa.Table, signals: list[str], form: Form, embeddings: list[str]
+) -> dict[str, Any]:
     name = f"{number:08d}"
-    errors: dict[str, str] = {}
-    written: list[dict[str, Any]] = []
-    schema = samples_schema(rows.schema, signals, blur_faces)
+    schema = samples_schema(rows.schema, signals, form.blur_faces)
+    written = Written([], [], {})
     with committing(join(out, "shards", f"{name}.tar")) as file:
         # The inner file: write_shard hashes what it writes, once is enough.
-        shard = write_shard(file.file, _samples(number, rows, schema, _faces(rows, blur_faces), errors, written))
-    for row, offset, size in zip(written, shard.offsets, shard.sizes):
-        row |= {"offset": offset, "bytes": size}
-    batch = pa.RecordBatch.from_pylist(written, schema)
-    part = write_part(join(out, "manifest", "samples"), name, [batch], schema).record()
+        shard = write_shard(file.file, _samples(rows, schema, form, embeddings, written))
+        file.wrote(shard.bytes, shard.sha256)
+    part = write_part(
+        join(out, "manifest", "samples"), name, _manifest(number, rows, schema, shard, written), schema
+    ).record()
     tar = {"name": f"shards/{name}.tar", "bytes": shard.bytes, "rows": shard.samples, "sha256": shard.sha256}
-    return {"tar": tar, "samples": part | {"name": f"manifest/samples/{name}.parquet"}, "errors": errors}
+    vectors = [_write_vectors(out, vectors_name(number, each), rows[each], written.rows) for each in embeddings]
+    samples = part | {"name": f"manifest/samples/{name}.parquet"}
+    return {"tar": tar, "samples": samples, "embeddings": vectors, "errors": written.errors}
 
 
 def samples_schema(rows: pa.Schema, signals: list[str], blur_faces: bool) -> pa.Schema:
@@ -81,39 +96,75 @@ def samples_schema(rows: pa.Schema, signals: list[str], blur_faces: bool) -> pa.
 
 
 def _samples(
-    number: int, rows: pa.Table, schema: pa.Schema, faces: list, errors: dict[str, str], written: list[dict]
+    rows: pa.Table, schema: pa.Schema, form: Form, embeddings: list[str], written: Written
 ) -> Iterator[Sample]:
     """The samples that can be read, one picture in memory at a time; notes each row written, each error."""
-    columns = [n for n in schema.names if n in rows.column_names]
-    listed = rows.select(columns).to_pylist()
-    for row, data, boxes in zip(listed, read_pointers(rows["image"].to_pylist()), faces):
+    listed = rows.select([n for n in schema.names if n in rows.column_names]).to_pylist()
+    lacking = _without_vector(rows, embeddings)
+    read = zip(listed, read_pointers(rows["image"].to_pylist()), _faces(rows, form.blur_faces))
+    for place, (row, data, boxes) in enumerate(read):
         try:
-            found = _picture(data) if boxes is None else _without_faces(data, boxes)
+            if place in lacking:
+                raise lacking[place]
+            found = picture(data, form, boxes)
         except BadItemError as error:
-            errors[row["uid"]] = str(error)
+            written.errors[row["uid"]] = str(error)
             continue
-        row |= {"shard": number, "key": row["uid"]} | found
-        image = row.pop("image_data")
-        written.append(row)
-        record = {k: v for k, v in row.items() if k not in NOT_IN_JSON}
-        yield Sample(row["uid"], row["format"], image, row["caption"], record)
+        written.rows.append(place)
+        written.pictures.append(found._replace(data=b""))
+        row |= {"key": row["uid"], "width": found.width, "height": found.height}
+        row |= {"format": found.format, "sha256": found.sha256}
+        row |= {BLURRED: found.blurred} if form.blur_faces else {}
+        yield Sample(row["uid"], found.format, found.data, row["caption"], row)
 
 
-def _picture(data: bytes | BadItemError) -> dict[str, Any]:
-    if isinstance(data, BadItemError):
-        raise data
-    found = header(data)
-    extension = found.format
-    if extension not in KEPT_FORMATS:
-        data, extension = _png(data), "png"
-    digest = hashlib.sha256(data).hexdigest()
-    return {"image_data": data, "width": found.width, "height": found.height, "format": extension, "sha256": digest}
+def _without_vector(rows: pa.Table, embeddings: list[str]) -> dict[int, BadItemError]:
+    """Rows that have no vector of one of the embeddings: a row of a .npy cannot be empty."""
+    found = {}
+    for name in embeddings:
+        if rows[name].null_count:
+            told = zip(rows[name].is_null().to_pylist(), rows[f"{name}__error"].to_pylist())
+            found |= {
+                n: BadItemError(f"{name} is null", error or "") for n, (missing, error) in enumerate(told) if missing
+            }
+    return found
 
 
-def _faces(rows: pa.Table, blur_faces: bool) -> list[list[Box] | BadItemError | None]:
-    """The boxes to blur in each picture; None where none are to be, an error where it was not searched."""
+def _manifest(number: int, rows: pa.Table, schema: pa.Schema, shard: ShardRecord, written: Written) -> list:
+    """The manifest's rows, as batches."""
+    kept = rows.take(pa.array(written.rows, pa.int64()))
+    pictures = list(zip(*written.pictures)) or [()] * len(Picture._fields)
+    columns: dict[str, Any] = dict(zip(Picture._fields, pictures))
+    columns |= {"shard": np.full(len(kept), number), "key": kept["uid"], BLURRED: columns["blurred"]}
+    columns |= {name: _triples(values) for name, values in (("offset", shard.places), ("bytes", shard.lengths))}
+    arrays = [_column(kept[f.name] if f.name in kept.column_names else columns[f.name], f.type) for f in schema]
+    return pa.table(arrays, schema=schema).to_batches()
+
+
+def _triples(numbers: list[int]) -> pa.Array:
+    each = [pa.array(numbers[n::3], pa.int64()) for n in range(MEMBERS.num_fields)]
+    return pa.StructArray.from_arrays(each, fields=list(MEMBERS))
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    return values.cast(kind) if isinstance(values, pa.ChunkedArray | pa.Array) else pa.array(values, kind)
+
+
+def _write_vectors(out: str, name: str, column: pa.ChunkedArray, rows: list[int]) -> dict[str, Any]:
+    """Commit a .npy of float16 (samples, dimensions); its part record."""
+    vectors = column.take(pa.array(rows, pa.int64())).to_pylist()
+    size = len(vectors[0]) // 2 if vectors else 0
+    with committing(join(out, name)) as file:
+        header = {"descr": "<f2", "fortran_order": False, "shape": (len(vectors), size)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(b"".join(vectors))
+    return {"name": name, "bytes": file.bytes, "rows": len(vectors), "sha256": file.sha256.hexdigest()}
+
+
+def _faces(rows: pa.Table, blur_faces: bool) -> list[list[Box] | BadItemError]:
+    """The boxes to blur in each picture; an error where it was not searched."""
     if not blur_faces:
-        return [None] * len(rows)
+        return [[]] * len(rows)
     found = zip(rows[FACES].to_pylist(), rows[f"{FACES}__error"].to_pylist())
     return [
         BadItemError(f"{FACES} is null", error or "")
@@ -121,21 +172,3 @@ def _faces(rows: pa.Table, blur_faces: bool) -> list[list[Box] | BadItemError | 
         else [tuple(box[s] for s in BOX) for box in boxes]
         for boxes, error in found
     ]
-
-
-def _without_faces(data: bytes | BadItemError, boxes: list[Box] | BadItemError) -> dict[str, Any]:
-    """The picture with its faces blurred; one without faces as it is, byte for byte."""
-    if isinstance(boxes, BadItemError):
-        raise boxes
-    if isinstance(data, BadItemError) or not boxes:
-        return _picture(data) | {BLURRED: 0}
-    pixels = decode(data)
-    return _picture(encoded(blurred(pixels, boxes))) | {BLURRED: len(boxes)}
-
-
-def _png(data: bytes) -> bytes:
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(decode(data)).save(file, "PNG")
-    return file.getvalue()

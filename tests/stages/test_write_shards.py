@@ -62,3 +62,40 @@ def test_each_value_of_a_column_has_shards_of_its_own(spark):
     assert found == {(0, True), (1, False), (2, None)}
     sizes = [row["count"] for row in frame.groupBy("shard").count().orderBy("shard").collect()]
     assert sizes == [50, 50, 34, 50, 50, 33, 50, 50, 33]
+
+
+def test_shards_of_a_target_size_have_no_gaps_and_do_not_depend_on_partitions(spark):
+    rows = [(*row, 100 + 37 * n % 300 if n % 90 else 40_000) for n, row in enumerate(pairs("tar", 5, 0))]
+    weights, found = {row[0]: row[-1] for row in rows}, []
+    for partitions in (1, 5):
+        frame = spark.createDataFrame(rows, DDL + ", _weight long").repartition(partitions)
+        frame, sets = _place(frame, 10_000, 0)
+        found.append(sorted((r.shard, r._order, r.uid, weights[r.uid]) for r in frame.collect()))
+    assert found[0] == found[1]
+    sizes = {}
+    for shard, _, _, weight in found[0]:
+        sizes.setdefault(shard, []).append(weight)
+    assert list(sizes) == list(range(sets[0]["shards"])) and sets[0]["samples"] == PAIRS
+    plain = [sum(weights) for weights in sizes.values() if max(weights) < 10_000]
+    assert all(9_500 < size < 10_500 for size in plain[:-1])  # by where a sample begins: one more or less
+    assert sum(max(weights) == 40_000 for weights in sizes.values()) == 5
+
+
+def test_shards_are_exchangeable(spark):
+    """Two sources in one pool: each shard has of both what chance would give it, so any of them is a fair sample."""
+    rows = [(*row, n) for n, row in enumerate(pairs("table", 4, 3))]
+    frame, sets = _place(spark.createDataFrame(rows, DDL + ", number long"), 50, 0)
+    counts = [row["count"] for row in frame.where("number < 200").groupBy("shard").count().orderBy("shard").collect()]
+    assert len(counts) == sets[0]["shards"] == 8
+    # Hypergeometric, 50 of 400 of which 200: standard deviation 3.3, so that 4 of them hold for all 8.
+    assert all(abs(count - 25) < 13.3 for count in counts)
+
+
+def test_shards_are_cut_by_samples_or_by_bytes():
+    from curation.errors import RecipeError
+    from curation.recipe import load_recipe
+
+    with pytest.raises(RecipeError, match="either samples_per_shard or bytes_per_shard"):
+        load_recipe("full", ["write_shards.bytes_per_shard=1000000"])
+    taken_back = ["write_shards.samples_per_shard=0", "write_shards.bytes_per_shard=1000000"]
+    assert load_recipe("full", taken_back).steps[-1].settings["bytes_per_shard"] == 1_000_000
