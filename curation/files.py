@@ -14,14 +14,14 @@ import socket
 import sys
 import uuid
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 import fsspec
 
 from curation import stores
 from curation.errors import BrokenTableError, LockedOutputError, OutputError
+from curation.hashing import Hashing
 
-TAIL_BYTES = 1 << 16  # the end of a file, where Parquet keeps its schema and the places of its columns
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -46,39 +46,6 @@ def local_path(uri: str) -> str | None:
     return uri if "://" not in uri else None
 
 
-class _Hashing:
-    """A binary file that hashes and counts what is written through it, and keeps its last TAIL_BYTES."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.sha256, self.bytes, self.closed, self.tail = file, hashlib.sha256(), 0, False, b""
-        self._told = ""
-
-    def write(self, data: bytes) -> int:
-        view = memoryview(data).cast("B")
-        self.sha256.update(view)
-        self.bytes += view.nbytes
-        kept = self.tail if view.nbytes < TAIL_BYTES else b""
-        self.tail = (kept + bytes(view[-TAIL_BYTES:]))[-TAIL_BYTES:]
-        return self.file.write(data)
-
-    def wrote(self, size: int, hexdigest: str) -> None:
-        """Take over what was written past it, to `file`, as counted and hashed by its writer."""
-        self.bytes, self._told = size, hexdigest
-
-    @property
-    def hexdigest(self) -> str:
-        return self._told or self.sha256.hexdigest()
-
-    def tell(self) -> int:
-        return self.bytes
-
-    def flush(self) -> None:
-        self.file.flush()
-
-    def writable(self) -> bool:
-        return True
-
-
 def _sync_folder(path: str) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -88,7 +55,7 @@ def _sync_folder(path: str) -> None:
 
 
 @contextlib.contextmanager
-def committing(uri: str) -> Iterator[_Hashing]:
+def committing(uri: str) -> Iterator[Hashing]:
     """A file object whose content appears under `uri` at once and whole when the block ends, or not at all.
 
     Gives `.bytes`, `.sha256` and `.tail` of what was written. An object store (curation.stores) shows a file when its
@@ -106,7 +73,7 @@ def committing(uri: str) -> Iterator[_Hashing]:
     try:
         os.makedirs(folder, exist_ok=True)
         with open(temporary, "wb") as file:
-            yield _Hashing(file)
+            yield Hashing(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -122,13 +89,14 @@ def committing(uri: str) -> Iterator[_Hashing]:
 
 
 @contextlib.contextmanager
-def _uploading(uri: str) -> Iterator[_Hashing]:
-    hashing = _Hashing(stores.open_upload(uri))
+def _uploading(uri: str) -> Iterator[Hashing]:
+    hashing, whole = Hashing(stores.open_upload(uri)), False
     try:
         yield hashing
-    except BaseException:
-        stores.discard(uri, hashing.file)
-        raise
+        whole = True
+    finally:
+        if not whole:
+            stores.discard(uri, hashing.file)
     stores.commit(uri, hashing.file, hashing.bytes, hashing.hexdigest)
 
 

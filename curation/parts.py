@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.errors import BrokenTableError, SchemaError
-from curation.files import TAIL_BYTES, committing, join, local_path
+from curation.files import committing, join, local_path
+from curation.hashing import TAIL_BYTES
 from curation.records import read_record, remedy, write_record
 
 ROW_GROUP_ROWS = 1 << 14  # a few megabytes of captions: what is skipped or read together

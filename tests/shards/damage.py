@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.files import TAIL_BYTES
+from curation.hashing import TAIL_BYTES
 from curation.records import record_text, sealed
 from curation.shards.tar import end_of_archive, header, padding, read_members
 
