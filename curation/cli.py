@@ -17,6 +17,7 @@ COMMANDS = {
     "ingest": ("curation.ingest", "ingest"),
     "download": ("curation.download.pool", "download"),
     "metadata": ("curation.metadata.build", "metadata"),
+    "plan": ("curation.plan", "plan"),
     "run": ("curation.run", "run"),
     "score": ("curation.score", "score"),
     "vectors": ("curation.vector_files", "vectors"),
