@@ -49,7 +49,7 @@ def read_groups(release: Release) -> Groups:
 
 def members(release: Release, holdout: float, uids: str | None) -> dict[int, list[str]]:
     """The uids to train on of each group; RecipeError where the manifest does not say the groups."""
-    if GROUP not in release.samples().column_names:
+    if GROUP not in release.shard_samples(0).column_names:
         raise RecipeError(f"experts: no column {GROUP} in {release.out}; wanted it among write_shards.signals")
     held = frozenset(split(release, holdout)[1])
     asked = None if uids is None else frozenset(Path(uids).read_text().split())

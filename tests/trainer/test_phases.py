@@ -95,7 +95,7 @@ def test_clipa_trains_small_and_ends_full(quick, small, log, monkeypatch):
     assert model.visual.image_size == (32, 32) and model.context_length == 16
 
 
-@pytest.mark.parametrize("step", [2, 3, 4])
+@pytest.mark.parametrize("step", [3, 4])
 def test_a_kill_in_any_phase_changes_nothing(quick, log, monkeypatch, tmp_path, step):
     whole = log(quick("whole", *CLIPA))
     with monkeypatch.context() as patch, pytest.raises(Killed):
