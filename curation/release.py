@@ -98,6 +98,7 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
         "key": release_key(recipe, last.pool),
         "pool_key": last.pool.key,
         "versions": {"curation": __version__},
+        **({FORGOTTEN: last.pool.forgotten_rows} if last.pool.forgotten_rows else {}),
         "counts": {"pool": last.pool.rows + last.pool.forgotten_rows, "kept": last.count, "shards": len(written)},
         "stages": untimed,
         "signals": _signals(recipe, last),

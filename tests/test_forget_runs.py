@@ -41,6 +41,8 @@ def test_a_later_run_and_ingest_keep_it_out(spark, ours, pictures, tmp_path, cap
     counts = run(recipe, ours, again)
     assert counts["pool"] == len(Release.open(old).subset()) and counts["stages_computed"] == 2
     assert verify(again) == []
+    page = (tmp_path / "again" / "report.html").read_text()
+    assert "forgotten" in page and not any(uid in page for uid in three)
     subset = {r["uid"]: r for r in Release.open(again).subset().to_pylist()}
     assert {u for u, r in subset.items() if r["drop_reason"] == "forgotten"} == set(three)
     assert {r["uid"] for r in Release.open(again).samples().to_pylist()} == {r["uid"] for r in rows} - set(three)

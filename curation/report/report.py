@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any
 
 from curation.files import committing, join
+from curation.forgetting import FORGOTTEN
 from curation.report.pairs import Pairs
 from curation.shards.manifest import Release
 from curation.shown import bound_text, plain, public, value_text
@@ -125,13 +126,17 @@ def _subtitle(recipe_text: str) -> str:
 
 def _funnel(mark: dict[str, Any]) -> list[tuple[str, int, int]]:
     steps = [(s["name"], s["rows_out"], s["rows_in"] - s["rows_out"]) for s in mark["stages"]]
-    return [("pool", mark["counts"]["pool"], 0), *steps]
+    forgotten = mark.get(FORGOTTEN, 0)
+    return [("pool", mark["counts"]["pool"] - forgotten, forgotten), *steps]
 
 
 def _drops(mark: dict[str, Any]) -> list[dict[str, Any]]:
     from curation.report.charts import share
 
     rows = []
+    if count := mark.get(FORGOTTEN, 0):  # before any step: the pool did not give them
+        part = share(count, mark["counts"]["pool"])
+        rows.append({"step": "pool", "reason": FORGOTTEN, "pairs": count, "share": part, "of_step": part})
     for step in mark["stages"]:
         for reason, n in sorted(step["drops"].items(), key=lambda item: (-item[1], item[0])):
             shares = {"share": share(n, mark["counts"]["pool"]), "of_step": share(n, step["rows_in"])}
