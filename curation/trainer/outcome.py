@@ -91,7 +91,7 @@ def plot(outcomes: Sequence[Outcome]) -> Picture:
                 axes.plot(spread, [place, place], color=theme.kept, linewidth=2)
             if metric.endswith("1"):
                 axes.plot([shown["chance"]], [place], marker="|", markersize=9, color=theme.dropped)
-            axes.plot([value], [place], marker="o", markersize=5, color=theme.kept)
+            axes.plot([value], [place], marker="o", markersize=5, color=theme.kept, clip_on=False)
             axes.annotate(f"{value:.3f}", (1.02, place), xycoords=("axes fraction", "data"), va="center")
         axes.set_yticks(range(len(rows)), labels)
         axes.set_xlim(0, 1)
