@@ -124,11 +124,10 @@ def committing(uri: str) -> Iterator[_Hashing]:
 @contextlib.contextmanager
 def _uploading(uri: str) -> Iterator[_Hashing]:
     hashing = _Hashing(stores.open_upload(uri))
-    try:
+    with contextlib.ExitStack() as given_up:
+        given_up.callback(stores.discard, uri, hashing.file)
         yield hashing
-    except BaseException:
-        stores.discard(uri, hashing.file)
-        raise
+        given_up.pop_all()
     stores.commit(uri, hashing.file, hashing.bytes, hashing.hexdigest)
 
 
