@@ -90,13 +90,11 @@ def committing(uri: str) -> Iterator[Hashing]:
 
 @contextlib.contextmanager
 def _uploading(uri: str) -> Iterator[Hashing]:
-    hashing, whole = Hashing(stores.open_upload(uri)), False
-    try:
+    hashing = Hashing(stores.open_upload(uri))
+    with contextlib.ExitStack() as given_up:
+        given_up.callback(stores.discard, uri, hashing.file)
         yield hashing
-        whole = True
-    finally:
-        if not whole:
-            stores.discard(uri, hashing.file)
+        given_up.pop_all()
     stores.commit(uri, hashing.file, hashing.bytes, hashing.hexdigest)
 
 
