@@ -8,7 +8,7 @@ from typing import Any
 
 from curation.errors import RecipeError
 
-SHOWN = 200  # lines of a run that go to stderr too: enough to see how it goes
+SHOWN = 20  # lines of a run that go to stderr too: enough to see how it goes; the file has all
 
 
 class Log:
