@@ -43,8 +43,8 @@ def test_a_recorded_permutation_and_start_are_replayed():
 
 
 def test_syntax_keeps_nouns_first_and_the_order_of_the_caption():
-    words = "a very small brown dog quickly runs over the wet grass today".split()
-    tags = "DT RB JJ JJ NN RB VBZ IN DT JJ NN NN".split()
+    words = ["a", "very", "small", "brown", "dog", "quickly", "runs", "over", "the", "wet", "grass", "today"]
+    tags = ["DT", "RB", "JJ", "JJ", "NN", "RB", "VBZ", "IN", "DT", "JJ", "NN", "NN"]
     assert reduce_tokens(words, 5, "syntax", tags=tags) == ["dog", "grass", "today"]
     assert reduce_tokens(words, 8, "syntax", tags=tags) == ["small", "brown", "dog", "wet", "grass", "today"]
     assert reduce_tokens(words, 10, "syntax", tags=tags) == [
