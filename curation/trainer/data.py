@@ -1,7 +1,7 @@
 """Batches for the trainer: which samples are held out, and encoded samples -> pixels and tokens."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from curation.decode import decode_small
 from curation.errors import RecipeError
-from curation.methods.mixing import sample_caption
 from curation.methods.shorter import reduce_tokens
 from curation.shards.dataset import ManifestDataset
 from curation.shards.manifest import Release
@@ -55,16 +54,6 @@ def sides(release: Release, holdout: float, uids: str | None) -> tuple[list[str]
     return [uid for uid in everything if uid in asked], len(held)
 
 
-def further_captions(release: Release) -> dict[str, list[str]]:
-    """The captions of each sample besides its own, of those that have some; negative ones describe what is not there
-    and are left out.
-    """
-    table = release.samples(["uid", "captions"])
-    rows = zip(table["uid"].to_pylist(), table["captions"].to_pylist())
-    found = {uid: [c["text"] for c in captions or [] if not c["negative"]] for uid, captions in rows}
-    return {uid: texts for uid, texts in found.items() if texts}
-
-
 @dataclass(frozen=True)
 class Tokens:
     """Captions -> int64 (n, context): open_clip's tokenizer, but a caption that is too long is cut by `mode`."""
@@ -101,7 +90,7 @@ class Collate:
 
     The crop is open_clip's for training, but from keyed uniforms: a sample has one crop per seed and epoch, in
     whichever worker and batch it falls. Where the drawn shape does not fit it is narrowed, not drawn again. So it is
-    with what else is drawn: operations of a `strong` augmentation, one of several `captions`, the tokens kept.
+    with what else is drawn: operations of a `strong` augmentation, the tokens kept.
     """
 
     side: int
@@ -109,19 +98,12 @@ class Collate:
     seed: int
     epoch: int
     strong: bool = False
-    captions: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
 
     def __call__(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
         uids = [sample["uid"] for sample in samples]
         pixels = np.stack([self.crop(decode_small(s["image"]), s["uid"]) for s in samples])
-        texts = [self.caption(s["uid"], s["text"]) for s in samples]
-        tokens = self.tokens(texts, [(self.seed, self.epoch, uid) for uid in uids])
+        tokens = self.tokens([sample["text"] for sample in samples], [(self.seed, self.epoch, uid) for uid in uids])
         return {"uid": uids, "pixels": torch.from_numpy(pixels).permute(0, 3, 1, 2), "tokens": tokens}
-
-    def caption(self, uid: str, text: str) -> str:
-        """The sample's own caption, or where it has several one of them, each as likely."""
-        others = self.captions.get(uid)
-        return sample_caption([text, *others], uniform("caption", self.seed, self.epoch, uid)) if others else text
 
     def crop(self, pixels: np.ndarray, uid: str) -> np.ndarray:
         """uint8 (side, side, 3) out of (height, width, 3)."""
@@ -146,16 +128,23 @@ class Batches(IterableDataset):
     The order of an epoch is cut into `lanes` runs, and every batch takes equally many samples of each: those of the
     lanes from `first` to `last` are this rank's. So the batches depend on the lanes, not on the ranks that share them,
     and a rank reads its own shards. Each iteration is the next epoch, from batch `start` the first time: workers that
-    persist count for themselves.
+    persist count for themselves. `captions`: each visit shows one of a sample's captions, each as likely.
     """
 
     def __init__(
-        self, release: str, collate: Collate, *, uids: list[str] | None, lanes: tuple[int, int, int], batch: int
+        self,
+        release: str,
+        collate: Collate,
+        *,
+        uids: list[str] | None,
+        lanes: tuple[int, int, int],
+        batch: int,
+        captions: bool = False,
     ) -> None:
         self.collate, self.epoch, self.start = collate, collate.epoch, 0
         first, last, all_lanes = lanes
         self.block = batch // all_lanes  # samples that a lane gives to a batch
-        shared = {"seed": collate.seed, "world": all_lanes, "uids": uids, "block": self.block}
+        shared = {"seed": collate.seed, "world": all_lanes, "uids": uids, "block": self.block, "captions": captions}
         self.lanes = [ManifestDataset(release, rank=lane, **shared) for lane in range(first, last)]
         rows = sum(self.lanes[0].rows)
         self.per_epoch = rows // all_lanes // self.block

@@ -31,7 +31,7 @@ from curation.trainer.checkpoints import (
     save_checkpoint,
     save_model,
 )
-from curation.trainer.data import Batches, Collate, further_captions, loader, sides
+from curation.trainer.data import Batches, Collate, loader, sides
 from curation.trainer.distributed import agree, gather, join, mean, own_sum, wait
 from curation.trainer.evaluate import evaluate
 from curation.trainer.logs import Log, plot, read_log
@@ -136,7 +136,6 @@ def fit(run: Run, stretches: list[Phase], mark: dict[str, Any] | None, weights: 
     """Train phase after phase, from the checkpoint on where there is one; each has a fresh optimiser."""
     run.step = mark["step"] if mark else 0
     weights = read_weights(run.out / mark["folder"]) if mark else weights
-    captions = further_captions(run.release) if run.plan.captions == "any" else {}
     first, epoch = 0, 0  # of the phase: its first step, and the number of its first epoch
     for number, phase in enumerate(stretches):
         per_epoch = phase.per_epoch(run.plan.batch, run.lanes[2])
@@ -146,8 +145,9 @@ def fit(run: Run, stretches: list[Phase], mark: dict[str, Any] | None, weights: 
                 run.optimizer.load_state_dict(read_optimizer(run.out / mark["folder"]))
             past, start = divmod(run.step - first, per_epoch)
             side, strong = run.model.visual.image_size[0], run.plan.augment == "strong"
-            collate = Collate(side, tokens, run.seed, epoch + past, strong, captions)
-            batches = Batches(run.release.out, collate, uids=phase.uids, lanes=run.lanes, batch=run.plan.batch)
+            collate = Collate(side, tokens, run.seed, epoch + past, strong)
+            told = {"uids": phase.uids, "lanes": run.lanes, "batch": run.plan.batch}
+            batches = Batches(run.release.out, collate, captions=run.plan.captions == "any", **told)
             fit_phase(run, phase, number, first, timed(batches.begin(epoch + past, start), workers))
             weights = run.model.state_dict()
         first, epoch = first + phase.steps, epoch + math.ceil(phase.steps / per_epoch)

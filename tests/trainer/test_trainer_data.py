@@ -13,7 +13,9 @@ from PIL import Image
 from curation.errors import RecipeError
 from curation.shards.manifest import Release
 from curation.trainer.augment import DRAWS, KINDS, WIDE_AREA, rand_augment
-from curation.trainer.data import AREA, Batches, Collate, Tokens, further_captions, loader, split, uniform
+from curation.trainer.data import AREA, Batches, Collate, Tokens, loader, split, uniform
+from tests.shards.conftest import write_release
+from tests.shards.damage import rewrite_table
 
 
 def tokens_of(texts: list[str], keys: list[tuple]) -> torch.Tensor:
@@ -92,27 +94,25 @@ def test_collate_gives_pixels_and_tokens():
     assert (batch["tokens"].tolist(), batch["uid"]) == ([[3], [0]], ["a", "b"])
 
 
-def test_one_of_several_captions_by_seed_epoch_and_uid():
-    others = {"a": ["another caption", "a third one", "short"]}
-    drawn = [Collate(8, tokens_of, 0, epoch, captions=others).caption("a", "its own caption") for epoch in range(400)]
-    counts = {text: drawn.count(text) for text in dict.fromkeys(drawn)}
-    assert set(counts) == {"its own caption", "another caption", "a third one"}
-    assert 160 < counts["its own caption"] < 240  # LaCLIP: a text of one piece gives way to the original
-    assert Collate(8, tokens_of, 0, 0, captions=others).caption("b", "its own caption") == "its own caption"
+def test_each_visit_shows_one_of_several_captions(tmp_path):
+    other = "another caption, longer than any that the drawings have of their own, which are short"
 
+    def with_captions(table):
+        told = [[{"text": other, "kind": "rewrite", "model": None, "language": None, "negative": False}]] * len(table)
+        place = table.schema.get_field_index("captions")
+        return table.set_column(place, "captions", pa.array(told, table.schema.field("captions").type))
 
-def test_further_captions_leave_out_negative_ones(release, tmp_path):
-    table = pa.table({"uid": ["a", "b", "c"], "captions": [None, [], [
-        {"text": "x", "negative": False}, {"text": "not y", "negative": True}, {"text": "z", "negative": None},
-    ]]})  # fmt: skip
-
-    class Made:
-        """A release of three samples."""
-
-        def samples(self, columns):
-            return table
-
-    assert further_captions(Made()) == {"c": ["x", "z"]}
+    out = str(write_release(tmp_path / "release", samples=20, per_shard=20))
+    rewrite_table(tmp_path / "release", "manifest/samples/00000000.parquet", with_captions)
+    own = {row["uid"]: len(row["caption"]) for row in Release.open(out).samples().to_pylist()}
+    seen = set()
+    batches = Batches(out, Collate(8, tokens_of, 0, 0), uids=None, lanes=(0, 1, 1), batch=10, captions=True)
+    for _ in range(3):
+        for batch in batches:
+            seen |= {(uid, size) for uid, [size] in zip(batch["uid"], batch["tokens"].tolist())}
+    assert {size for _, size in seen} - {len(other)} <= set(own.values())
+    shown = {uid: {size == len(other) for each, size in seen if each == uid} for uid in own}
+    assert sum(len(kinds) == 2 for kinds in shown.values()) > 8  # three visits show both to three of four
 
 
 def test_tokens_are_cut_by_mode_and_keyed():
