@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import webdataset
-from paired import in_turn, machine, say
+from paired import in_turn, machine, ratio_range, say
 from verify import write_release
 
 from curation.shards.dataset import ManifestDataset
@@ -82,7 +82,6 @@ def benchmark(out: Path, samples: int, shards: int, rounds: int) -> dict:
     say(f"{rounds} rounds")
     seconds = in_turn({name: lambda s=side: count(s()) for name, side in sides.items()}, rounds, seconds_of)
     rates = {name: samples / statistics.median(cpu for cpu, _ in values) for name, values in seconds.items()}
-    ratios = [theirs[0] / mine[0] for mine, theirs in zip(seconds["ours"], seconds["peer"], strict=True)]
     total = sum(Path(tar).stat().st_size for tar in tars)
     return {
         "name": "read",
@@ -94,7 +93,7 @@ def benchmark(out: Path, samples: int, shards: int, rounds: int) -> dict:
         "rounds": rounds,
         "equal": unequal or len(wanted) == samples,
         "machine": machine("webdataset", "torch", "pyarrow"),
-        "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
+        "ratio_range": ratio_range(seconds["peer"], seconds["ours"]),
         "walk": round(rates["walk"]),
         "walk_ratio": round(rates["walk"] / rates["peer"], 2),
         "mb_per_s": {name: round(rate * total / samples / 1e6) for name, rate in rates.items()},

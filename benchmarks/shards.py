@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from paired import VENVS, in_turn, machine, peer_packages, say
+from paired import VENVS, in_turn, machine, peer_packages, ratio_range, say
 from PIL import Image
 
 from curation.files import committing
@@ -187,19 +187,14 @@ def benchmark(folder: Path, count: int, rounds: int) -> dict:
         "rounds": rounds,
         "equal": unequal or True,
         "machine": f"{machine('numpy')}, {PEER}",
-        "ratio_range": _range(seconds["peer"], seconds["ours"]),
+        "ratio_range": ratio_range(seconds["peer"], seconds["ours"]),
         "without_checksum": round(rates["plain"] / rates["peer"], 2),
-        "without_checksum_range": _range(seconds["peer"], seconds["plain"]),
+        "without_checksum_range": ratio_range(seconds["peer"], seconds["plain"]),
         "share_of_copy": {name: round(rates[name] / rates["copy"], 2) for name in ("plain", "ours")},
         "share_of_write": {name: round(rates[name] / rates["write"], 2) for name in ("plain", "ours")},
         "rates": {name: round(rate) for name, rate in rates.items()},
         "wall": {name: round(rate) for name, rate in walls.items()},
     }
-
-
-def _range(one: list, other: list) -> list[float]:
-    ratios = [a[0] / b[0] for a, b in zip(one, other, strict=True)]
-    return [round(min(ratios), 2), round(max(ratios), 2)]
 
 
 def main() -> None:

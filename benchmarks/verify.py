@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from paired import in_turn, machine, say
+from paired import in_turn, machine, ratio_range, say
 from PIL import Image
 
 from curation import tables
@@ -152,7 +152,6 @@ def benchmark(out: Path, samples: int, shards: int, rounds: int) -> dict:
     seconds = in_turn(sides, rounds, seconds_of)
     rates = {name: total / 1e6 / statistics.median(cpu for cpu, _ in values) for name, values in seconds.items()}
     walls = {name: total / 1e6 / statistics.median(wall for _, wall in values) for name, values in seconds.items()}
-    ratios = [peer[0] / ours[0] for ours, peer in zip(seconds["ours"], seconds["peer"], strict=True)]
     return {
         "name": "verify",
         "ratio": round(rates["ours"] / rates["peer"], 2),
@@ -163,7 +162,7 @@ def benchmark(out: Path, samples: int, shards: int, rounds: int) -> dict:
         "rounds": rounds,
         "equal": unequal or True,
         "machine": machine("pyarrow"),
-        "ratio_range": [round(min(ratios), 2), round(max(ratios), 2)],
+        "ratio_range": ratio_range(seconds["peer"], seconds["ours"]),
         "read": round(rates["read"]),
         "wall": {name: round(rate) for name, rate in walls.items()},
     }

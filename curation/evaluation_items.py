@@ -6,14 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.errors import BadItemError, RecipeError
+from curation.errors import RecipeError
 from curation.files import absolute, join, local_path
 from curation.schema import IMAGE
-from curation.shards.walk import read_members
+from curation.shards.walk import member_text, tar_samples
 
 MOST_FILES = 10_000_000  # of a folder: more is no evaluation set
 PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
-CAPTION_BYTES = 1 << 16
 WANTED = "wanted a folder of pictures or tars, a tar, a .txt list of paths, or a pool"
 
 
@@ -78,20 +77,9 @@ def _row(item: str, uri: str, offset: int = 0, length: int | None = None, captio
 
 def _tar_rows(uri: str, before: str) -> Iterator[dict[str, Any]]:
     """The pictures of a plain tar by their names in it, each with the text of the same name, if there is one."""
-    pictures, captions = {}, {}
-    with open(local_path(uri), "rb") as file:
-        try:
-            for member in read_members(file):
-                key, _, kind = member.name.rpartition(".")
-                if kind.lower() in PICTURES:
-                    pictures[key] = member
-                elif kind == "txt":
-                    captions[key] = member
-        except BadItemError as error:
-            raise RecipeError(f"calibrate: {uri}: {error}; wanted a whole tar that is not packed") from error
-        for key, member in sorted(pictures.items()):
-            text = None
-            if key in captions:
-                file.seek(captions[key].offset)
-                text = file.read(min(captions[key].bytes, CAPTION_BYTES)).decode("utf-8", "replace")
-            yield _row(before + member.name, uri, member.offset, member.bytes, text)
+    path = local_path(uri)
+    for _, members in sorted(tar_samples(path).items()):
+        image = next((members[kind] for kind in PICTURES if kind in members), None)
+        if image is not None:
+            text = member_text(path, members["txt"]) if "txt" in members else None
+            yield _row(before + image.name, uri, image.offset, image.bytes, text)

@@ -46,6 +46,12 @@ def in_turn(sides: dict[str, Callable], rounds: int, seconds: Callable[[Callable
     return found
 
 
+def ratio_range(peer: list[tuple[float, float]], ours: list[tuple[float, float]]) -> list[float]:
+    """The least and the largest of the rounds' ratios of CPU seconds, the first of each pair."""
+    ratios = [theirs[0] / mine[0] for theirs, mine in zip(peer, ours, strict=True)]
+    return [round(min(ratios), 2), round(max(ratios), 2)]
+
+
 def thread_seconds(work: Callable) -> float:
     """Thread CPU seconds of one call, without the collector, which would charge one side for the other's objects."""
     gc.collect()

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import BrokenTableError, StaleOutputError
-from curation.files import absolute, committing, join, locked, sweep
+from curation.files import absolute, committing, join, locked, swept
 from curation.parts import part_uris, write_part
 from curation.records import read_record, record_text, sealed, write_record
 from curation.schema import SHARDS, SUBSET
@@ -69,11 +69,10 @@ def claimed(out: str, key: str, source: Release) -> Iterator[str]:
         )
         if (found is None and held) or (found is not None and found.get("key") != key):
             raise StaleOutputError(f"{folder} holds something else already: name another --out")
-        for name in FOLDERS:
-            sweep(join(folder, name) if name else folder)
         wanted = {"recipe": source.mark.get("recipe", ""), "pool_key": source.mark.get("pool_key", ""), "key": key}
-        write_record(join(folder, CLAIM), wanted | {"pool": source.places["pool"], "store": source.places["store"]})
-        yield folder
+        with swept(*(join(folder, name) if name else folder for name in FOLDERS)):
+            write_record(join(folder, CLAIM), wanted | {"pool": source.places["pool"], "store": source.places["store"]})
+            yield folder
 
 
 def keep_shard(source: Release, out: str, number: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import mmap
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from curation.errors import BadItemError
+from curation.errors import BadItemError, RecipeError
 
 BLOCK = 512  # POSIX ustar: headers and data are padded to blocks of 512 bytes
 NUL_BLOCK = bytes(BLOCK)
@@ -26,6 +26,7 @@ KINDS = {
     b"6": "fifo",
     b"S": "sparse_file",
 }
+TEXT_BYTES = 1 << 16  # read of a member that holds captions or a label
 SPARSE = "GNU.sparse."  # how the keys of a sparse file's pax header begin
 MAX_NAME_CHARS = 4096  # the longest path of Linux (PATH_MAX); bounds memory where many names are kept
 NO_DATA = {"hard_link", "symbolic_link", "character_device", "block_device", "directory", "fifo"}
@@ -168,6 +169,29 @@ def _kind(block: bytes, extended: dict[str, str]) -> str:
     if block[156:157] == b"\0" and block[:100].partition(b"\0")[0].endswith(b"/"):
         return "directory"
     return KINDS.get(block[156:157], f"type_{block[156]}")
+
+
+def tar_samples(path: str) -> dict[str, dict[str, Member]]:
+    """The members of a plain local tar by key and lower-case extension, as webdataset tells samples.
+
+    RecipeError, naming the file, where it is packed or broken: an evaluation set is whole or of no use.
+    """
+    found: dict[str, dict[str, Member]] = {}
+    with open(path, "rb") as file:
+        try:
+            for member in read_members(file):
+                key, _, extension = member.name.rpartition(".")
+                found.setdefault(key, {})[extension.lower()] = member
+        except BadItemError as error:
+            raise RecipeError(f"{path}: {error}; wanted a whole tar that is not packed") from error
+    return found
+
+
+def member_text(path: str, member: Member) -> str:
+    """The text of a member, its first TEXT_BYTES."""
+    with open(path, "rb") as file:
+        file.seek(member.offset)
+        return file.read(min(member.bytes, TEXT_BYTES)).decode("utf-8", "replace")
 
 
 def _pax(data: bytes, position: int) -> dict[str, str]:

@@ -10,11 +10,11 @@ from curation.errors import RecipeError
 from curation.files import join
 from curation.pool import Pool
 from curation.shards.manifest import Release
-from curation.shards.walk import read_members
+from curation.shards.walk import member_text, tar_samples
 from curation.tables import read_arrow
 
-IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
-LABEL, CAPTIONS, SEVERAL_LABELS = ".cls", ".txt", ".npy"
+IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp")
+LABEL, CAPTIONS, SEVERAL_LABELS = "cls", "txt", "npy"
 
 
 class Pictures(NamedTuple):
@@ -38,7 +38,7 @@ def class_folders(folder: Path, known: list[str] | None = None) -> tuple[Picture
     keys, pointers, labels = [], [], []
     for label, name in enumerate(order):
         inside = sorted((folder / name).rglob("*")) if (folder / name).is_dir() else []
-        for file in (each for each in inside if each.suffix.lower() in IMAGES):
+        for file in (each for each in inside if each.suffix.lower().removeprefix(".") in IMAGES):
             keys.append(str(file.relative_to(folder)))
             pointers.append({"uri": str(file), "offset": 0, "length": None})
             labels.append(label)
@@ -54,8 +54,8 @@ def tar_pictures(tars: Iterable[Path]) -> Pictures:
     """
     keys, pointers, labels, captions = [], [], [], []
     for path in tars:
-        for key, members in _samples(path).items():
-            image = next((members[suffix] for suffix in IMAGES if suffix in members), None)
+        for key, members in tar_samples(str(path)).items():
+            image = next((members[kind] for kind in IMAGES if kind in members), None)
             if image is None:
                 continue
             told = [suffix for suffix in (LABEL, CAPTIONS) if suffix in members]
@@ -63,8 +63,8 @@ def tar_pictures(tars: Iterable[Path]) -> Pictures:
                 more = "; sets with several labels a picture are not read" if SEVERAL_LABELS in members else ""
                 raise RecipeError(f"{path}: {key}: wanted {LABEL} or {CAPTIONS}, found {sorted(members)}{more}")
             keys.append(key)
-            pointers.append({"uri": str(path), "offset": image[0], "length": image[1]})
-            text = _text(path, members[told[0]])
+            pointers.append({"uri": str(path), "offset": image.offset, "length": image.bytes})
+            text = member_text(str(path), members[told[0]])
             if told[0] == LABEL:
                 labels.append(_number(text, path, key))
             else:
@@ -74,27 +74,11 @@ def tar_pictures(tars: Iterable[Path]) -> Pictures:
     return Pictures(keys, pointers, np.array(labels, np.int64) if labels else None, captions or None)
 
 
-def _samples(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
-    """Offset and length of each member by its key and its suffix."""
-    found: dict[str, dict[str, tuple[int, int]]] = {}
-    with path.open("rb") as file:
-        for member in read_members(file):
-            key, dot, extension = member.name.rpartition(".")
-            found.setdefault(key, {})[dot + extension.lower()] = (member.offset, member.bytes)
-    return found
-
-
-def _text(path: Path, place: tuple[int, int]) -> str:
-    with path.open("rb") as file:
-        file.seek(place[0])
-        return file.read(place[1]).decode("utf-8", "replace")
-
-
 def _number(text: str, path: Path, key: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise RecipeError(f"{path}: {key}{LABEL}: wanted the number of a class, found {text[:20]!r}") from error
+        raise RecipeError(f"{path}: {key}.{LABEL}: wanted the number of a class, found {text[:20]!r}") from error
 
 
 def release_pictures(out: str, limit: int, uids: Iterable[str] | None = None) -> Pictures:

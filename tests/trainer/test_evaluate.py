@@ -255,3 +255,11 @@ def test_experts_are_weighed_by_the_task(tmp_path, model):
 
 def test_module_exports_what_the_trainer_calls():
     assert set(module.__all__) == {"evaluate", "retrieval"}
+
+
+def test_a_broken_tar_is_named(tmp_path):
+    whole = pairs_tar(tmp_path / "whole.tar")
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(whole.read_bytes()[:20_000])
+    with pytest.raises(RecipeError, match=r"cut\.tar: .*; wanted a whole tar that is not packed"):
+        module.open_sets(str(cut), split=None, classes=None, templates=None, limit=10)
