@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 
@@ -30,7 +30,8 @@ class ShardCache:
     """A folder of at most `limit` bytes; the shard that was longest not opened goes first.
 
     A file is named by its SHA-256, so that equal shards of several releases are one. Whoever reads a file holds a
-    shared lock on it, and one that is held is not removed: where everything is held, the folder is larger for as long.
+    shared lock on it, and one that is held is not removed: where everything is held, the folder is larger until a
+    later fetch finds something to remove.
     """
 
     folder: str
@@ -50,10 +51,8 @@ class ShardCache:
                     self._fetch(uri, part, path)
 
     def _fetch(self, uri: str, part: dict[str, Any], path: str) -> None:
-        self._make_room(part["bytes"])
         digest = hashlib.sha256()
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with self._reserved(part["bytes"]) as file:
             with fsspec.open(uri, "rb") as remote:
                 while piece := remote.read(PIECE_BYTES):
                     digest.update(piece)
@@ -63,19 +62,29 @@ class ShardCache:
             file.flush()
             os.link(file.name, path)
 
+    @contextlib.contextmanager
+    def _reserved(self, size: int) -> Iterator[IO[bytes]]:
+        """A held file of its full size from the start: fetches that run at once count each other's bytes."""
+        with contextlib.ExitStack() as stack:
+            with _locked(os.path.join(self.folder, "lock")):
+                self._make_room(size)
+                file = stack.enter_context(tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+                file.truncate(size)
+            yield file
+
     def _make_room(self, size: int) -> None:
         """Remove what was longest not used until `size` more bytes fit, as far as nobody holds it."""
-        with _locked(os.path.join(self.folder, "lock")):
-            entries = []
-            for entry in os.scandir(self.folder):
-                with contextlib.suppress(FileNotFoundError):
-                    entries.append((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path))
-            used = sum(bytes for _, bytes, _ in entries)
-            for _, bytes, path in sorted(entries):
-                if used + size <= self.limit:
-                    return
-                if path.endswith((SUFFIX, ".part")) and _removed(path):
-                    used -= bytes
+        entries = []
+        for entry in os.scandir(self.folder):
+            with contextlib.suppress(FileNotFoundError):
+                entries.append((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path))
+        used = sum(bytes for _, bytes, _ in entries)
+        for _, bytes, path in sorted(entries):
+            if used + size <= self.limit:
+                return
+            if path.endswith((SUFFIX, ".part")) and _removed(path):
+                used -= bytes
 
 
 def _mapped(path: str, size: int) -> mmap.mmap:

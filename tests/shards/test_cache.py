@@ -143,4 +143,15 @@ def test_several_processes_share_a_small_folder(served, tmp_path):
     ]
     readers = [subprocess.Popen(command) for command in commands]
     assert [reader.wait(300) for reader in readers] == [0, 0, 0]
-    assert len(list(folder.glob(f"*{SUFFIX}"))) <= 5 and not list(folder.glob("*.part"))
+    assert not list(folder.glob("*.part"))
+    (folder / (tars[0]["sha256"] + SUFFIX)).unlink(missing_ok=True)
+    ShardCache(str(folder), limit).open(f"{url}/{tars[0]['name']}", tars[0])  # nobody holds anything now
+    assert sum(file.stat().st_size for file in folder.glob(f"*{SUFFIX}")) <= limit
+
+
+def test_fetches_that_run_at_once_count_each_other(tmp_path):
+    cache = ShardCache(str(tmp_path), 25)
+    for name in "ab":
+        (tmp_path / (name + SUFFIX)).write_bytes(bytes(10))
+    with cache._reserved(10), cache._reserved(10):
+        assert sorted(path.suffix for path in tmp_path.iterdir() if path.name != "lock") == [".part", ".part"]
