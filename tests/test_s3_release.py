@@ -1,6 +1,7 @@
 """Pool, store and release in an object store, through tasks of Spark: the same tars as on a local disk."""
 
 import shutil
+from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -10,6 +11,9 @@ import pytest
 from curation.errors import LockedOutputError
 from curation.ingest import ingest
 from curation.run import run
+from curation.shards.cache import SUFFIX
+from curation.shards.dataset import ManifestDataset
+from curation.shards.forget import forget
 from curation.shards.manifest import Release
 from curation.shards.tar import read_members
 from curation.shards.verify import verify
@@ -45,7 +49,7 @@ def releases(spark, pictures, pool, bucket, recipe, tmp_path) -> tuple[str, str]
     return str(tmp_path / "out"), f"{bucket}/out"
 
 
-def test_a_release_in_a_store_is_the_one_on_a_disk(releases, bucket, recipe):
+def test_a_release_in_a_store_is_the_one_on_a_disk(releases, bucket, recipe, tmp_path):
     local, remote = (Release.open(out) for out in releases)
     for kind in ("tars", "embeddings", "samples", "subset"):
         assert local.mark[kind] == remote.mark[kind]
@@ -60,6 +64,8 @@ def test_a_release_in_a_store_is_the_one_on_a_disk(releases, bucket, recipe):
     assert not any(path.endswith((".tmp", "/lock")) for path in found)
     refuse_a_rival(bucket, recipe)
     assert store.find(bucket) == found
+    check_reading(local, remote, tmp_path / "cache")
+    check_takedown(local, remote, bucket, tmp_path)
 
 
 def check_sizes(release: Release) -> None:
@@ -81,6 +87,34 @@ def check_vectors(release: Release) -> None:
         assert np.load(file).shape == (parts[0]["rows"], 16)
     with fsspec.open(f"{release.out}/{release.mark['samples'][0]['name']}", "rb") as file:
         assert "image_phash" not in pq.read_schema(file).names
+
+
+def check_reading(local: Release, remote: Release, cache: Path) -> None:
+    """The reader gives the same samples in the same order, each shard fetched once into its folder."""
+    wanted = list(ManifestDataset(local.out, seed=3))
+    assert list(ManifestDataset(remote.out, seed=3, cache=str(cache))) == wanted
+    assert {path.stem for path in cache.glob(f"*{SUFFIX}")} == {tar["sha256"] for tar in remote.tars}
+
+
+def check_takedown(local: Release, remote: Release, bucket: str, folder: Path) -> None:
+    """The same pair forgotten in both; the pool in the store is told."""
+    gone = local.samples()["uid"][0].as_py()
+    (folder / "gone.txt").write_text(gone + "\n")
+    left = [
+        forget(release.out, out=out, uids=str(folder / "gone.txt"))
+        for release, out in ((local, str(folder / "left")), (remote, f"{bucket}/left"))
+    ]
+    assert left[0] == left[1] | {name: left[0][name] for name in ("release", "diff")}
+    assert left[1]["samples_removed"] == 1 and left[1]["excluded_from_pool"]
+    here, there = (Release.open(each["release"]) for each in left)
+    for kind in ("tars", "embeddings", "samples", "subset"):
+        assert here.mark[kind] == there.mark[kind]
+    assert verify(there.out) == []
+    assert gone not in there.samples()["uid"].to_pylist() and len(there.samples()) == len(remote.samples()) - 1
+    again = forget(remote.out, out=f"{bucket}/left", uids=str(folder / "gone.txt"))
+    assert again == left[1]
+    found = fsspec.filesystem("s3", use_listings_cache=False).find(bucket)
+    assert not any(path.endswith((".tmp", "/lock")) for path in found)
 
 
 def refuse_a_rival(bucket: str, recipe: str) -> None:
