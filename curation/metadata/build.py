@@ -39,7 +39,8 @@ LICENCES = {
     "corpus": "Text given by the user: as its owners say.",
 }
 READ = ("documents", "rows", "lemmas")
-SKIPPED = ("redirect", "other_namespace", "no_text", "no_language", "other_language")  # no fault of the file
+# Nothing of these is a fault of the file.
+SKIPPED = ("redirect", "other_namespace", "no_text", "no_language", "other_language", "forgotten")
 GROUP_ROWS = 1 << 16  # of a language, read together
 
 

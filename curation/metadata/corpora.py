@@ -8,6 +8,7 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.errors import RecipeError, SchemaError
@@ -72,7 +73,7 @@ def _corpus(uri: str, language: str | None) -> list[dict[str, Any]]:
     file_system, path = fsspec.core.url_to_fs(uri)
     if file_system.exists(join(path, POOL)):
         return [
-            unit
+            {**unit, "pool": uri}
             for folder, parts in Pool.open(uri).tables()
             for part in parts
             for unit in _table(join(folder, part["name"]), language)
@@ -130,10 +131,18 @@ def _lines(uri: str) -> Iterator[tuple[list[str], None] | Skipped]:
 
 
 def _rows(unit: dict[str, Any]) -> Iterator[tuple[list[str], list[str | None] | None] | Skipped]:
-    """The texts of a row group, with their languages where the table has them; null texts are left out."""
+    """The texts of a row group, with their languages where the table has them; null texts are left out, and what the
+    pool of the table has forgotten.
+    """
+    forgotten = Pool.open(unit["pool"]).forgotten_pairs()["uid"].combine_chunks() if "pool" in unit else ()
+    columns = [*unit["columns"], *(["uid"] if len(forgotten) else [])]
     try:
         with fsspec.open(unit["uri"], "rb") as file:
-            for batch in pq.ParquetFile(file).iter_batches(ROWS, [unit["group"]], unit["columns"]):
+            for batch in pq.ParquetFile(file).iter_batches(ROWS, [unit["group"]], columns):
+                if len(forgotten):
+                    out = pc.is_in(batch["uid"], forgotten)
+                    yield from [Skipped("forgotten")] * pc.sum(out).as_py()
+                    batch = batch.filter(pc.invert(out))
                 batch = batch.select(unit["columns"])
                 batch = batch.filter(batch.column(0).is_valid())
                 texts = batch.column(0).cast(pa.string()).to_pylist()

@@ -1,14 +1,18 @@
 """Text to count: what flags name, and every form of file."""
 
 import gzip
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from curation.errors import RecipeError, SchemaError
+from curation.exclude import exclude
+from curation.forgetting import read_rules
 from curation.metadata.corpora import documents, named, units
 from curation.metadata.wikipedia import Skipped
+from curation.pool import Pool
 from tests.metadata.dumps import page, write
 
 
@@ -76,6 +80,19 @@ def test_dumps_and_pools(tmp_path, pool):
     assert read([], [("de", dump)]) == [("de", "ein Hund"), Skipped("redirect")]
     captions = read([("en", pool)])
     assert len(captions) == 26 and all(language == "en" for language, _ in captions)
+
+
+def test_what_a_pool_has_forgotten_is_not_read(spark, tmp_path, pool):
+    copy = str(tmp_path / "pool")
+    shutil.copytree(pool, copy)
+    gone = Pool.open(copy).pairs(spark).orderBy("uid").first()
+    (tmp_path / "gone.txt").write_text(gone["uid"])
+    exclude(copy, read_rules({"uids": str(tmp_path / "gone.txt")}))
+    captions = [each for each in read([("en", pool)]) if isinstance(each, tuple)]
+    captions.remove(("en", gone["caption"]))
+    found = read([("en", copy)])
+    assert sorted(each for each in found if each != Skipped("forgotten")) == sorted(captions)
+    assert found.count(Skipped("forgotten")) == 1
 
 
 def test_files_of_no_known_form_are_refused(tmp_path):
