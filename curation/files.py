@@ -23,6 +23,7 @@ from curation.errors import BrokenTableError, LockedOutputError, OutputError
 from curation.hashing import Hashing
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TEMPORARY = re.compile(r"-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]{32}\.tmp$")  # after NAME.HOST, while it is written
 
 
 def join(folder: str, *names: str) -> str:
@@ -111,12 +112,20 @@ def sweep(folder: str) -> None:
     path = local_path(folder)
     if path is None or not os.path.isdir(path):
         return
-    ours = re.compile(rf"\.{re.escape(socket.gethostname())}-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]{{32}}\.tmp$")
     for name in os.listdir(path):
-        found = ours.search(name)
-        if found and _started(found["pid"]) != int(found["started"]):
+        found = TEMPORARY.search(name)
+        ours = found and name[: found.start()].endswith(f".{socket.gethostname()}")
+        if ours and _started(found["pid"]) != int(found["started"]):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(path, name))
+
+
+def holds_files(folder: str) -> bool:
+    """Whether there is anything in a folder, also in an object store, but the lock and what killed writers left."""
+    file_system, path = fsspec.core.url_to_fs(folder)
+    names = file_system.ls(path, detail=False) if file_system.isdir(path) else []
+    names = [name.rstrip("/").rpartition("/")[2] for name in names]
+    return any(name != "lock" and not TEMPORARY.search(name) for name in names)
 
 
 @contextlib.contextmanager

@@ -8,17 +8,15 @@ file and makes it a release. It names no place and no time: equal runs give equa
 import contextlib
 import functools
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import __version__, tables
 from curation.errors import BrokenTableError, LostRowsError, StaleOutputError
-from curation.files import absolute, committing, join, local_path, locked, remove_folder, swept
+from curation.files import absolute, committing, holds_files, join, locked, remove_folder, swept
 from curation.forgetting import FORGOTTEN
 from curation.parts import part_uris, read_part, write_part
 from curation.pool import Pool
@@ -44,7 +42,7 @@ def claim(out: str, recipe: Recipe, pool: Pool, store: str) -> Iterator[str]:
     wanted = {"recipe": recipe.name, "pool_key": pool.key, "key": release_key(recipe, pool)}
     with locked(folder, wait=False):
         found = read_record(join(folder, CLAIM))
-        if found is None and _holds_files(folder):
+        if found is None and holds_files(folder):
             raise StaleOutputError(
                 f"{folder} is not empty and no output of a recipe (no {CLAIM} there): name another OUT"
             )
@@ -73,15 +71,6 @@ def finished(out: str) -> dict[str, Any] | None:
         part_uris(out, [part for kind in (*PARTS, *OPTIONAL) for part in done.get(kind, [])])
         remove_folder(join(out, "manifest", "parts"))  # a run may have been killed just before it did
     return done
-
-
-def _holds_files(folder: str) -> bool:
-    path = local_path(folder)
-    if path is None:
-        file_system, path = fsspec.core.url_to_fs(folder)
-        names = file_system.ls(path, detail=False) if file_system.exists(path) else []
-        return any(name.rpartition("/")[2] != "lock" for name in names)
-    return os.path.isdir(path) and bool(set(os.listdir(path)) - {"lock"})
 
 
 def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import socket
 import threading
 import uuid
 
-from curation.files import committing, sweep, swept
+from curation.files import committing, holds_files, sweep, swept
 
 
 def test_only_what_a_living_process_writes_stays(tmp_path):
@@ -40,3 +40,11 @@ def test_what_a_worker_leaves_that_dies_within_is_swept_too(tmp_path):
         (tmp_path / left).touch()
         (tmp_path / "a.parquet").touch()
     assert os.listdir(tmp_path) == ["a.parquet"]
+
+
+def test_what_killed_writers_left_makes_no_folder_full(tmp_path):
+    (tmp_path / "lock").touch()
+    (tmp_path / f"recipe.json.another-host.example-7-123-{uuid.uuid4().hex}.tmp").touch()
+    assert not holds_files(str(tmp_path)) and not holds_files(str(tmp_path / "none"))
+    (tmp_path / "notes.tmp").touch()
+    assert holds_files(str(tmp_path))

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import BrokenTableError, StaleOutputError
-from curation.files import absolute, committing, join, locked, swept
+from curation.files import absolute, committing, holds_files, join, locked, swept
 from curation.parts import part_uris, write_part
 from curation.records import read_record, record_text, sealed, write_record
 from curation.schema import SHARDS, SUBSET
@@ -59,15 +59,9 @@ def claimed(out: str, key: str, source: Release) -> Iterator[str]:
         raise StaleOutputError(
             f"--out {out} is the release itself, and no file of a release is ever changed: name another"
         )
-    file_system, path = fsspec.core.url_to_fs(folder)
     with locked(folder, wait=False):
         found = read_record(join(folder, CLAIM))
-        held = (
-            [n for n in file_system.ls(path, detail=False) if not n.endswith("/lock")]
-            if file_system.isdir(path)
-            else []
-        )
-        if (found is None and held) or (found is not None and found.get("key") != key):
+        if holds_files(folder) if found is None else found.get("key") != key:
             raise StaleOutputError(f"{folder} holds something else already: name another --out")
         wanted = {"recipe": source.mark.get("recipe", ""), "pool_key": source.mark.get("pool_key", ""), "key": key}
         with swept(*(join(folder, name) if name else folder for name in FOLDERS)):
