@@ -9,7 +9,7 @@ import pyarrow as pa
 from curation.clusters import trained_cells
 from curation.duplicates import EARLIER, EDGE_DDL
 from curation.schema import Column
-from curation.stage import cached
+from curation.stage import cached, to_workers
 
 RECALL = (
     Column("sampled", pa.int64(), "vectors compared with all others"),
@@ -30,8 +30,7 @@ def placed(distinct: Any, cells: int, seed: int, assignments: int, threshold: fl
     empty = F.array().cast("array<int>")
     if distinct.isEmpty() or (cells == 1 and order == "preferred"):
         return distinct.withColumns({"home": F.lit(0), "visits": empty}).select(*_names(PLACED_DDL)[:-1])
-    context = distinct.sparkSession.sparkContext
-    centroids = context.broadcast(trained_cells(distinct, cells, seed, key="item"))
+    centroids = to_workers(distinct, trained_cells(distinct, cells, seed, key="item"))
     nearest = distinct.mapInArrow(_homing(centroids), PLACED_DDL)
     angles = nearest.groupBy("home").agg(F.min("distance").alias("least"), F.max("distance").alias("most")).collect()
     radii = np.tile([np.pi, 0.0], (len(centroids.value), 1))
@@ -119,7 +118,7 @@ def recall(laid: Any, cells: int, threshold: float, size: int, seed: int) -> Any
 
     size = size if cells > 1 else 0
     drawn = laid.orderBy(F.xxhash64(F.lit(seed), F.lit("recall"), "item"), "item").limit(size)
-    sample = drawn.sparkSession.sparkContext.broadcast(drawn.toArrow().combine_chunks() if size else None)
+    sample = to_workers(drawn, drawn.toArrow().combine_chunks() if size else None)
     counted = laid.mapInArrow(_counting(sample, threshold), "pairs long, found long, rows long")
     total = cached(counted.groupBy().agg(*(F.coalesce(F.sum(n), F.lit(0)).alias(n) for n in counted.columns)))
     share = F.lit(1.0) if cells == 1 else F.col("found") / F.when(F.col("pairs") > 0, F.col("pairs"))

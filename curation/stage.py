@@ -14,6 +14,8 @@ Nothing here decides how a stage is run, kept or resumed: that is curation.run.
 import contextlib
 import functools
 import inspect
+import io
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -133,6 +135,15 @@ def releasing() -> Iterator[None]:
 def collected(frame: Any) -> Any:
     """The rows of a small frame, as pandas; Spark's toPandas would add a warning to the one line of a failure."""
     return frame.toArrow().to_pandas()
+
+
+def to_workers(frame: Any, value: Any) -> Any:
+    """A value broadcast to every worker; OSError where Spark's scratch is full, without PySpark's traceback of it."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            return frame.sparkSession.sparkContext.broadcast(value)
+    except pickle.PicklingError as error:
+        raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 def verdict(frame: Any, drop_reason: Any, drop_value: Any = None) -> Any:

@@ -1,5 +1,6 @@
 """What goes wrong inside Spark comes out as one of the package's errors, in one line."""
 
+import errno
 import os
 import signal
 
@@ -9,6 +10,7 @@ import pytest
 from curation import tables
 from curation.errors import BadItemError, OutputError, SchemaError, TaskError
 from curation.failures import spark_failures, told
+from curation.stage import to_workers
 
 
 def _raised(spark, task):
@@ -61,3 +63,18 @@ def test_a_full_place_is_told_with_the_path(spark, tmp_path):
 
     error = _raised(spark, fail)
     assert type(error) is OutputError and "/dev/full/part/all.parquet" in str(error)
+
+
+class Full:
+    """As pickled to a full disk."""
+
+    def __reduce__(self):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_scratch_while_a_value_is_sent_to_workers_is_one_line(spark, capfd):
+    with pytest.raises(OSError) as caught:
+        to_workers(spark.range(1), [Full()])
+    assert "scratch folder is full" in str(told(caught.value))
+    assert capfd.readouterr().err == ""
+    assert to_workers(spark.range(1), 7).value == 7

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curation.schema import VERDICT, Column
-from curation.stage import collected, stage, verdict
+from curation.stage import collected, stage, to_workers, verdict
 
 PROBABILITY = Column("keep_probability", pa.float64(), "1 - prod(1 - p(e)) over the caption's entries, in [0, 1]")
 
@@ -24,7 +24,7 @@ def balance_entries(pairs: Any, entry_counts: Any, *, t: Annotated[int, Field(ge
     from pyspark.sql import functions as F
 
     rows = collected(entry_counts.select("entry_id", "count"))
-    shared = pairs.sparkSession.sparkContext.broadcast(probabilities(rows["entry_id"], rows["count"], t))
+    shared = to_workers(pairs, probabilities(rows["entry_id"], rows["count"], t))
     drawn = draw(pairs, shared, "balance_entries", seed)
     return verdict(drawn, F.when(~F.col("drawn"), F.lit("balanced_out")), F.col("keep_probability"))
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curation.schema import VERDICT, Column
-from curation.stage import cached, collected, stage, verdict
+from curation.stage import cached, collected, stage, to_workers, verdict
 from curation.stages.balance_entries import PROBABILITY, draw, probabilities
 
 LANGUAGES = (
@@ -54,7 +54,7 @@ def balance_worldwide(
     rows = collected(entry_counts.select("entry_id", "language", "count"))
     thresholds = _thresholds(rows, t, anchor)
     limit = rows["language"].map(thresholds).to_numpy()
-    shared = pairs.sparkSession.sparkContext.broadcast(probabilities(rows["entry_id"], rows["count"], limit))
+    shared = to_workers(pairs, probabilities(rows["entry_id"], rows["count"], limit))
     drawn = cached(draw(pairs, shared, "balance_worldwide", seed).join(pairs.select("uid", "entry_language"), "uid"))
     kept = pairs.join(drawn.where("drawn").select("uid"), "uid").select(F.explode("entries").alias("entry_id"))
     after = collected(kept.groupBy("entry_id").agg(F.count("*").alias("kept"))).set_index("entry_id")["kept"]

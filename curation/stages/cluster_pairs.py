@@ -13,7 +13,7 @@ from curation.methods import Balanced, balanced_centres, nearest_centres
 from curation.models.centroids import load, vector_file
 from curation.models.cluster_labels import label_file, read_labels
 from curation.schema import Column
-from curation.stage import cached, collected, stage
+from curation.stage import cached, collected, stage, to_workers
 from curation.vectors import as_matrix
 
 SAMPLE_PER_CLUSTER = 64  # assumption: as dedup_embeddings; balanced within 1 in 100 that is less than one vector
@@ -81,7 +81,7 @@ def cluster_pairs(
         fine = fine._replace(prices=np.zeros(len(fine.centres)))
     coarse = _grouped(fine.centres, groups, seed)
     named = read_labels(labels, len(fine.centres)) if labels else {}
-    shared = pairs.sparkSession.sparkContext.broadcast((fine, coarse, named))
+    shared = to_workers(pairs, (fine, coarse, named))
     found = cached(pairs.select("uid").join(embedded.mapInArrow(_assigning(shared), DDL), "uid", "left"))
     counts = found.where("cluster is not null").groupBy("cluster")
     nearest = F.min_by("uid", F.struct("cluster_distance", "uid")).alias("uid")

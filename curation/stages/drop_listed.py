@@ -11,7 +11,7 @@ from pydantic import Field
 from curation.errors import RecipeError
 from curation.hash_lists import HashFile, HashList, read_hashes
 from curation.schema import VERDICT
-from curation.stage import stage, verdict
+from curation.stage import stage, to_workers, verdict
 
 ROWS = 1 << 17  # hashes searched at once: the longer the run, the less it costs to sort the list for it
 DDL = "uid string, reason string, value string"
@@ -44,7 +44,7 @@ def drop_listed(
     """
     from pyspark.sql import functions as F
 
-    shared = pairs.sparkSession.sparkContext.broadcast((read_hashes(list(sha256)), read_hashes(list(pdq))))
+    shared = to_workers(pairs, (read_hashes(list(sha256)), read_hashes(list(pdq))))
     wanted = ["uid", *_columns({"sha256": sha256, "pdq": pdq})]
     found = pairs.select(wanted).mapInArrow(_searching(shared, distance), DDL)
     return verdict(found, F.col("reason"), F.col("value"))

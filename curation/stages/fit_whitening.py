@@ -11,7 +11,7 @@ from pydantic import Field
 from curation.methods.exact_sums import MAX_ROWS, Sums, added, exponent, mean_and_covariance, sums, unit_rows
 from curation.methods.whitening import Whitening, conformity_to, whiten_loglik, whitening
 from curation.schema import Column
-from curation.stage import cached, stage
+from curation.stage import cached, stage, to_workers
 from curation.vectors import as_matrix, vector_faults
 
 SCORES = (
@@ -68,7 +68,7 @@ def fit_whitening(
     for name, key, column in (("image", "image_id", image), ("caption", "caption", caption)):
         fits.append(_fitted(pairs, key, column, sample, seed))
         sides[f"{name}_fit"] = pairs.sparkSession.createDataFrame(_table(fits[-1]))
-    shared = pairs.sparkSession.sparkContext.broadcast(fits)
+    shared = to_workers(pairs, fits)
     return pairs.mapInArrow(_scoring(shared, [image, caption]), SCHEMA), sides
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from curation.bounds import Bound
 from curation.bounds import verdict as bounds_verdict
 from curation.schema import VERDICT, Column
-from curation.stage import cached, collected, stage
+from curation.stage import cached, collected, stage, to_workers
 
 SCORE = Column("word_score", pa.float64(), "(1 - prod P(w)) / n over the first 30 words; null without words", True)
 KEPT = Column("frequent_words_kept", pa.bool_(), "among the KEEP_SHARE with the highest score")
@@ -41,7 +41,7 @@ def prune_frequent_words(
     words = pairs.mapInArrow(_count_words, "word string, count long")
     counts = cached(words.groupBy("word").agg(F.sum("count").alias("count")).where(F.col("count") >= min_count))
     table = collected(counts)
-    shared = pairs.sparkSession.sparkContext.broadcast(dict(zip(table["word"], table["count"])))
+    shared = to_workers(pairs, dict(zip(table["word"], table["count"])))
     scored = cached(pairs.mapInArrow(_scoring(shared, t), "uid string, word_score double"))
     # A caption without words counts in n and ranks last: below any score, all of which are at least 0.
     ranked = scored.select("uid", F.coalesce("word_score", F.lit(-1.0)).alias("word_score"))

@@ -13,7 +13,7 @@ from curation.methods.coverage import class_order, class_terms, leaders
 from curation.methods.exact_sums import UNIT_BITS, unit_rows
 from curation.models.prompts import prompt_file, prompt_lines
 from curation.schema import VERDICT, Column
-from curation.stage import cached, collected, stage, verdict
+from curation.stage import cached, collected, stage, to_workers, verdict
 from curation.stages.sample_budget import Share, Size
 from curation.vectors import as_matrix
 
@@ -65,7 +65,7 @@ def select_coverage(
     counts = {row.prompt_class: row["count"] for row in scored.groupBy("prompt_class").count().collect()}
     wanted = size if share is None else int(sum(counts.values()) * share)
     parted = cached(_parted(scored, counts, class_pairs, oversize, seed).select("part", *READS[:3], *VECTORS))
-    others = pairs.sparkSession.sparkContext.broadcast(_others(parted))
+    others = to_workers(pairs, _others(parted))
     laid = parted.repartition(min(PARTS, max(1, len(counts))), "part").sortWithinPartitions("part", "uid")
     picked = cached(laid.mapInArrow(_ordering(others, period, wanted), ORDER_DDL))
     marked = pairs.select("uid", "prompt_class", "prompt_similarity", "prompt_similarity__error")
