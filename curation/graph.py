@@ -157,9 +157,9 @@ def _check_settings(spec: SignalSpec, settings: dict[str, Any]) -> None:
 
 
 def _key(spec: SignalSpec, settings: dict[str, Any], inputs: Iterable["Node | str"]) -> str:
-    from curation.models.named import digest
+    from curation.models.named import identity
 
-    models = {name: digest(kind, settings[name]) for name, kind in spec.models.items()}
+    models = {name: identity(kind, settings[name]) for name, kind in spec.models.items()}
     own = {name: value for name, value in settings.items() if (name, value) not in spec.added.items()}
     read = [i.key if isinstance(i, Node) else i for i in inputs]
     return hex_id("signal", json.dumps([spec.name, spec.version, own, models, read], sort_keys=True, default=str))

@@ -25,6 +25,14 @@ from curation.models.named import file_digest
 
 PACKAGED = ("sample-clip",)
 WEIGHTS_FILES = ("open_clip_model.safetensors", "model.safetensors")  # open_clip's names, in its order
+CONFIG = "open_clip_config.json"
+TOKENIZER_FILES = (
+    ".json",
+    ".txt",
+    ".model",
+)  # of Hugging Face: tokenizer.json, vocab.txt, ...
+# What open_clip's PreprocessCfg takes; a pretrained tag's settings say where the weights lie, too.
+PREPROCESSING = ("size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color")
 _WAYS = (
     f"a CLIP model is named by one of {', '.join(PACKAGED)} (packaged); local-dir:DIR with open_clip_config.json and "
     f"{' or '.join(WEIGHTS_FILES)}; ARCHITECTURE@FILE.safetensors (or .pt holding tensors only), such as "
@@ -89,6 +97,23 @@ def digest(name: str) -> str:
     return file_digest(str(weights))
 
 
+def setup(name: str) -> str:
+    """64 hex that stand for what a vector depends on beside the weights: architecture, preprocessing, tokenizer."""
+    source = resolve(name)
+    prepared = {k: v for k, v in source.config.get("preprocess_cfg", {}).items() if k in PREPROCESSING}
+    told: list[Any] = [source.config["model_cfg"], prepared, source.tokenizer and _tokenizer(source.tokenizer)]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _tokenizer(name: str) -> Any:
+    """A tokenizer by open_clip's name for it; of a folder, what its files hold."""
+    if not name.startswith("local-dir:"):
+        return name
+    folder = Path(name.removeprefix("local-dir:"))
+    files = sorted(path for path in folder.iterdir() if path.suffix in TOKENIZER_FILES and path.name != CONFIG)
+    return [[path.name, file_digest(str(path))] for path in files]
+
+
 def _missing(name: str, why: str) -> MissingModelError:
     return MissingModelError(f"model {name!r} {why}; {_WAYS}")
 
@@ -102,7 +127,7 @@ def _packaged(name: str) -> ModelSource:
 
 
 def _local_dir(name: str, folder: Path) -> ModelSource:
-    config = folder / "open_clip_config.json"
+    config = folder / CONFIG
     weights = next((folder / n for n in WEIGHTS_FILES if (folder / n).is_file()), None)
     if not config.is_file() or weights is None:
         found = sorted(p.name for p in folder.iterdir())[:10] if folder.is_dir() else "no such folder"

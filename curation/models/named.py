@@ -37,6 +37,15 @@ def digest(kind: str, name: str) -> str:
     return file_digest(name) if kind == "file" else import_module(MODULES[kind]).digest(name)
 
 
+def identity(kind: str, name: str) -> str | list[str]:
+    """What of a model goes into the keys of its values: its digest, of a CLIP model also how it is set up."""
+    if kind != "clip":
+        return digest(kind, name)
+    from curation.models.clip_source import setup
+
+    return [digest(kind, name), setup(name)]
+
+
 def absolute_name(kind: str, name: str) -> str:
     """The name with the path in it, if it has one, made absolute.
 

@@ -1,5 +1,7 @@
 """A model's name leads to its files, or to a message that says how to get it."""
 
+import copy
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -9,6 +11,7 @@ import zipfile
 import pytest
 
 from curation.errors import MissingModelError
+from curation.graph import Graph
 from curation.models.clip import digest, load, resolve
 
 pytest.importorskip("torch")
@@ -20,6 +23,23 @@ def test_digest_follows_the_file(tmp_path: pathlib.Path) -> None:
     before = digest(name)
     (tmp_path / "model.safetensors").write_bytes(b"other")
     assert digest(name) != before
+
+
+@pytest.mark.parametrize("changed", ["preprocess_cfg", "model_cfg", "tokenizer.json"])
+def test_values_of_the_same_weights_set_up_otherwise_have_another_key(tmp_path: pathlib.Path, changed: str) -> None:
+    name = write_model(tmp_path)
+    key = Graph({"clip": name}).node("clip_score").key
+    assert Graph({"clip": name}).node("clip_score").key == key
+    config = copy.deepcopy(CONFIG)
+    if changed == "preprocess_cfg":
+        config[changed]["mean"] = [0.5, 0.4, 0.4]
+    elif changed == "model_cfg":
+        config[changed]["quick_gelu"] = True
+    else:
+        (tmp_path / changed).write_text("{}")
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    assert Graph({"clip": name}).node("clip_score").key != key
+    assert digest(name) == hashlib.sha256((tmp_path / "open_clip_model.safetensors").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
