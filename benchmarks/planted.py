@@ -26,7 +26,7 @@ from planting.pairs import clean_pairs
 from planting.shown import markdown, picture, scores_of
 from planting.table import CLEAN, plant
 
-from curation.recipe import recipe_text
+from curation.recipe_text import recipe_text
 
 
 def benchmark(args: argparse.Namespace) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from scaling.charts import draw
 from scaling.measuring import Series, code, cpu_seconds, measure, measure_session, median_phases
 from scaling.tables import VERSIONS, checks, markdown
 
-from curation.recipe import recipe_text
+from curation.recipe_text import recipe_text
 
 # Series of captions: the packaged recipe, and its steps that need a picture beside the last one, write_shards.
 OF_PICTURES = {"pixels", "dedup_embeddings", "scores"}

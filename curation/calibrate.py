@@ -1,6 +1,5 @@
 """`curate calibrate`: evaluation pictures -> a file of their vectors with the score from which a picture is one."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import pyarrow.compute as pc
 
 from curation.errors import RecipeError, SchemaError, StaleOutputError
 from curation.evaluation_items import evaluation_items
-from curation.files import absolute, local_path
+from curation.files import absolute, exists
 from curation.graph import Graph, Node
 from curation.methods.leakage import leak_threshold
 from curation.methods.uniforms import keyed_uniforms
@@ -40,8 +39,7 @@ def calibrate(
     pictures and once without, PRECISION of those that score above it have it. Or THRESHOLD, as published for the
     descriptor. The stage decontaminate takes the file, which holds for this model and version alone.
     """
-    path = local_path(absolute(out))
-    if path is not None and os.path.exists(path):
+    if exists(out):
         raise StaleOutputError(f"{out} exists: name another file")
     if not 0 < precision <= 1 or sample < 1:
         raise RecipeError(f"calibrate: precision {precision}, sample {sample}; wanted a share and at least 1")

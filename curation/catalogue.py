@@ -9,7 +9,7 @@ from curation.errors import unknown
 
 def recipes(name: str | None = None) -> None:
     """List the recipes, a line each; NAME shows the whole TOML."""
-    from curation.recipe import recipe_names, recipe_text
+    from curation.recipe_text import recipe_names, recipe_text
 
     if name is not None:
         print(recipe_text(name))

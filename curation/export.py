@@ -1,16 +1,14 @@
 """A release in DataComp's forms: the list of its uids, and metadata under DataComp's column names. No Spark."""
 
-import os
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 
 from curation.errors import RecipeError, SchemaError, StaleOutputError
-from curation.files import absolute, committing, join, local_path
+from curation.files import absolute, committing, exists, join
 from curation.methods.identifiers import datacomp_uid
 from curation.parts import write_part
 from curation.report.parts import read_where
@@ -55,8 +53,7 @@ def export(
     if format == "mds":
         return _export_mds(release, file, uid, metadata)
     for place in filter(None, (file, metadata)):
-        path = local_path(absolute(place))
-        if path is not None and os.path.exists(path):
+        if exists(place):
             raise StaleOutputError(f"{place} exists: name another file or folder")
     words = [np.empty(0, KIND)]
     for number, rows in enumerate(_kept(release, uid != "own" or metadata is not None)):
@@ -80,8 +77,7 @@ def _export_mds(release: Release, folder: str, uid: Uid, metadata: str | None) -
         raise RecipeError(
             "curate export --format mds: has no other uids and no metadata: leave out --uid and --metadata"
         )
-    file_system, path = fsspec.core.url_to_fs(join(absolute(folder), INDEX))
-    if file_system.exists(path):
+    if exists(join(folder, INDEX)):
         raise StaleOutputError(f"{folder} exists: name another file or folder")
     return {"mds": folder, "samples": write_mds(release, absolute(folder))}
 

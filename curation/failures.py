@@ -24,11 +24,23 @@ def spark_failures() -> tuple[type[BaseException], ...]:
     return (Py4JError, PySparkException, ConnectionError, EOFError)
 
 
-def told(error: BaseException) -> CurationError | None:
-    """The error behind a failure of Spark, by its own class where a task raised one of the package's errors.
+def store_failures() -> tuple[type[BaseException], ...]:
+    """What an object store that does not answer raises; none while none was asked."""
+    if "botocore" not in sys.modules:
+        return ()
+    from botocore.exceptions import BotoCoreError
 
-    None for an OSError that is not Spark's.
+    return (BotoCoreError,)
+
+
+def told(error: BaseException) -> CurationError | None:
+    """The error behind a failure of Spark, by its own class where a task raised one of the package's errors, or of an
+    object store. None for an OSError that is neither's.
     """
+    if isinstance(error, store_failures()):
+        return OutputError(f"the object store does not answer: {error}; run the same command again when it does")
+    if "pyspark" not in sys.modules:
+        return None
     if isinstance(error, OSError) and not isinstance(error, ConnectionError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None  # PySpark writes there too
         return _scratch_full() if full else None

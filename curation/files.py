@@ -120,6 +120,12 @@ def sweep(folder: str) -> None:
                 os.unlink(os.path.join(path, name))
 
 
+def exists(uri: str) -> bool:
+    """Whether there is a file or folder, also in an object store."""
+    file_system, path = fsspec.core.url_to_fs(absolute(uri))
+    return file_system.exists(path)
+
+
 def holds_files(folder: str) -> bool:
     """Whether there is anything in a folder, also in an object store, but the lock and what killed writers left."""
     file_system, path = fsspec.core.url_to_fs(folder)

@@ -83,7 +83,7 @@ def _url(value: str) -> Iterator[str]:
 def _domains(value: str) -> Iterator[str]:
     """The host of a URL and the domains that it lies in."""
     try:
-        host = urlsplit(value).hostname or "" if "://" in value else ""
+        host = urlsplit(normal_url(value) or value).hostname or "" if "://" in value else ""
     except ValueError:
         return
     labels = host.rstrip(".").split(".")
@@ -154,8 +154,10 @@ def _rules(kind: str, text: str, where: str) -> list[tuple[str, str]]:
 
 def _domain(text: str, where: str) -> str:
     name = text.lower().removeprefix("*.").strip(".")
-    if not name.isascii():
-        name = name.encode("idna").decode("ascii")
+    try:
+        name = name if name.isascii() else name.encode("idna").decode("ascii")
+    except UnicodeError:
+        name = ""
     if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+", name):
         raise RecipeError(f"{where}: {text[:80]!r}, wanted a domain such as example.com; pages are for --urls")
     return name

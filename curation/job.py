@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from curation.errors import CurationError
-from curation.failures import spark_failures, told
+from curation.failures import spark_failures, store_failures, told
 from curation.shown import public
 
 
@@ -43,7 +43,7 @@ def add_parameters(parser: argparse.ArgumentParser, function: Callable) -> None:
         else:
             required = parameter.default in (parameter.empty, ...)
             options |= {"type": kind, "default": None if required else parameter.default, "required": required}
-            options |= {"action": "append"} if many else {}
+            options |= {"action": "append", "default": None} if many else {}  # what is given replaces the default
             options |= {"choices": optional} if optional else {}
             shown = "" if required or parameter.default is None else f"default: {parameter.default}"
             options |= {"help": shown, "metavar": parameter.name.upper() if not optional else None}
@@ -69,7 +69,8 @@ def call(function: Callable, arguments: argparse.Namespace) -> Any:
     """Call `function` with what its parser read."""
     parameters = inspect.signature(function).parameters.values()
     positional = [getattr(arguments, p.name) for p in parameters if p.kind is not p.KEYWORD_ONLY]
-    settings = {p.name: getattr(arguments, p.name) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    given = {p: getattr(arguments, p.name) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    settings = {p.name: p.default if v is None and p.default is not p.empty else v for p, v in given.items()}
     return function(*positional, **settings)
 
 
@@ -97,7 +98,7 @@ def finish(function: Callable, arguments: argparse.Namespace) -> int:
     except BrokenPipeError:  # the reader of our output, `head` say, had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (KeyboardInterrupt, CurationError, OSError, *spark_failures()) as error:
+    except (KeyboardInterrupt, CurationError, OSError, *store_failures(), *spark_failures()) as error:
         if signals or isinstance(error, KeyboardInterrupt):
             return _ended(*signals or [signal.SIGINT])
         return _failed(error)

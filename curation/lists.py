@@ -65,12 +65,14 @@ def _npy(path: str) -> tuple[int, int]:
         try:
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, kind = read(file)
+            shape, by_column, kind = read(file)
         except ValueError as error:
             raise SchemaError(f"{path}: wanted a .npy of DataComp's uids: {error}") from error
         words = [kind[name] for name in kind.names or ()] or [kind] * (shape[1] if len(shape) == 2 else 1)
-        if words != [np.dtype("<u8")] * 2:
-            raise SchemaError(f"{path}: wanted pairs of unsigned 64-bit words (u8, u8), found {kind} of shape {shape}")
+        by_column = by_column and len(shape) == 2
+        if words != [np.dtype("<u8")] * 2 or by_column:
+            found = f"{kind} of shape {shape}{', column by column' if by_column else ''}"
+            raise SchemaError(f"{path}: wanted pairs of unsigned 64-bit words (u8, u8), row by row, found {found}")
         return file.tell(), shape[0]
 
 

@@ -1,8 +1,6 @@
 """TOML -> checked steps. Everything that can be wrong with a recipe is found here, before any work starts."""
 
-import tomllib
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from curation.bounds import Bound, check_type
 from curation.errors import RecipeError, unknown
 from curation.graph import Graph, Node, closure
+from curation.recipe_text import explained, recipe_text, recipe_tree
 from curation.representatives import check_earlier
 from curation.schema import PAIRS, VERDICT
 from curation.stage import StageSpec
@@ -63,35 +62,10 @@ class Recipe:
         return tuple(node for node in nodes if node.cheap_once_decoded)
 
 
-def recipe_names() -> list[str]:
-    """The recipes that ship with the package."""
-    files = resources.files("curation.recipes").iterdir()
-    return sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml"))
-
-
-def recipe_text(name: str) -> str:
-    """The TOML of a packaged recipe, or of a file whose path ends in .toml."""
-    if name.endswith(".toml"):
-        if not Path(name).is_file():
-            raise RecipeError(f"no recipe file {name}; packaged recipes: {recipe_names()}")
-        return Path(name).read_text("utf-8")
-    if name not in recipe_names():
-        raise unknown("recipe", [name], recipe_names(), "recipes (or give a path ending in .toml)")
-    return (resources.files("curation.recipes") / f"{name}.toml").read_text("utf-8")
-
-
 def load_recipe(name: str, changes: list[str] | None = None) -> Recipe:
     """Read, change (`step.setting=value`) and check a recipe; RecipeError says where it is wrong and what exists."""
     text = recipe_text(name)
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"recipe {name}: not valid TOML: {error}") from error
-    for change in changes or []:
-        _apply(tree, change, name)
-    allowed = {"signals", "inputs", "stage", "phase"}
-    if set(tree) - allowed:
-        raise unknown("table", set(tree) - allowed, allowed, f"recipe {name}")
+    tree = recipe_tree(name, text, changes or [])
     inputs = _check_inputs(tree.get("inputs", {}), name)
     graph = Graph(_signal_files(inputs) | tree.get("signals", {}))
     steps: list[Step] = []
@@ -99,6 +73,9 @@ def load_recipe(name: str, changes: list[str] | None = None) -> Recipe:
         steps.append(_step(table, steps, graph, inputs, name))
     if not steps:
         raise RecipeError(f"recipe {name}: no [[stage]]")
+    early = [s.name for s in steps[:-1] if "out" in s.spec.settings]
+    if early:
+        raise RecipeError(f"recipe {name}: {early} makes the release and can only be the last step, once")
     phases = tuple(_phase(table, f"recipe {name}, phase {n}") for n, table in enumerate(tree.get("phase", []), 1))
     return Recipe(Path(name).stem, text, graph, tuple(steps), phases)
 
@@ -107,33 +84,7 @@ def _phase(table: dict[str, Any], where: str) -> Phase:
     try:
         return Phase(**table)
     except ValidationError as error:
-        raise RecipeError(f"{where}: {_shown(error)}") from error
-
-
-def _apply(tree: dict, change: str, recipe: str) -> None:
-    """One `--set`: `signals.clip=NAME`, `inputs.imagenet=PATH` or `STEP.setting.deeper=VALUE`."""
-    path, equals, value = change.partition("=")
-    names = path.split(".")
-    if not equals or len(names) < 2:
-        raise RecipeError(f"--set {change}: wanted STEP.SETTING=VALUE or signals.NAME=VALUE")
-    if names[0] in ("signals", "inputs"):
-        table = tree.setdefault(names[0], {})
-    else:
-        steps = {s.get("name", s.get("run")): s for s in tree.get("stage", [])}
-        if names[0] not in steps:
-            raise unknown("step", [names[0]], [*steps, "signals", "inputs"], f"--set {change} (recipe {recipe})")
-        table = steps[names[0]].setdefault("with", {})
-    for name in names[1:-1]:
-        table = table.setdefault(name, {})
-    table[names[-1]] = set_value(value)
-
-
-def set_value(text: str) -> Any:
-    """The value of a `--set`: TOML where it is that, else the text itself."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+        raise RecipeError(f"{where}: {explained(error)}") from error
 
 
 def _check_inputs(inputs: dict[str, str], recipe: str) -> dict[str, str]:
@@ -195,12 +146,8 @@ def check_settings(spec: StageSpec, given: dict[str, Any], where: str) -> dict[s
         try:
             settings[name] = TypeAdapter(spec.annotations[name]).validate_python(value)
         except ValidationError as error:
-            raise RecipeError(f"{where}: setting {name} = {value!r}: {_shown(error)}") from error
+            raise RecipeError(f"{where}: setting {name} = {value!r}: {explained(error)}") from error
     return settings
-
-
-def _shown(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}".lstrip(": ") for e in error.errors()[:3])
 
 
 def _check_columns(step: Step, before: list[Step], graph: Graph, where: str) -> None:

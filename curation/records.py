@@ -15,7 +15,7 @@ from curation.files import committing
 
 SEAL = re.compile(rb',\n "digest": "([0-9a-f]{64})"\n\}\n\Z')
 SEAL_BYTES = 100  # that pattern has 83
-MADE_AGAIN = re.compile(r"^.*/(?:stages|signals)/[^/]+(?=/)")  # folders of the store
+MADE_AGAIN = re.compile(r"^.*/(?:stages|signals)/[^/]+-[0-9a-f]{32}(?=/)")  # folders of the store
 
 
 def record_text(record: dict[str, Any]) -> bytes:

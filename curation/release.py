@@ -8,6 +8,7 @@ file and makes it a release. It names no place and no time: equal runs give equa
 import contextlib
 import functools
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,8 +17,9 @@ import pyarrow.compute as pc
 
 from curation import __version__, tables
 from curation.errors import BrokenTableError, LostRowsError, StaleOutputError
-from curation.files import absolute, committing, holds_files, join, locked, remove_folder, swept
+from curation.files import absolute, committing, file_sha256, holds_files, join, locked, remove_folder, swept
 from curation.forgetting import FORGOTTEN
+from curation.graph import Node
 from curation.parts import part_uris, read_part, write_part
 from curation.pool import Pool
 from curation.recipe import POOL, Recipe, plain
@@ -58,10 +60,29 @@ def claim(out: str, recipe: Recipe, pool: Pool, store: str) -> Iterator[str]:
 
 
 def release_key(recipe: Recipe, pool: Pool) -> str:
-    """What a release depends on: its steps with resolved settings, the signals' settings, and the pool."""
-    steps = [[s.name, s.spec.name, s.spec.version, list(s.on), plain(s.settings)] for s in recipe.steps]
+    """What a release depends on: its steps with settings and the files that they name, the signals, and the pool."""
+    given = [{name: file_key(value) for name, value in plain(s.settings).items()} for s in recipe.steps]
+    steps = [[s.name, s.spec.name, s.spec.version, list(s.on), g] for s, g in zip(recipe.steps, given)]
     signals = [sorted(recipe.graph.shared.items()), sorted(recipe.graph.aliases.items())]
+    signals.append([(name, node.key) for name, node in _read(recipe).items()])
     return hex_id("release", json.dumps([steps, signals, pool.key]))  # in order: the first failing bound is the reason
+
+
+def file_key(value: Any) -> Any:
+    """A setting that names a local file stands for the file's content; so does a bound's `in_file`."""
+    if isinstance(value, dict):
+        return {k: file_key(v) if k == "in_file" or isinstance(v, dict) else v for k, v in value.items()}
+    if isinstance(value, list):
+        return [file_key(each) for each in value]
+    if isinstance(value, str) and os.path.isfile(value):
+        return ["file", file_sha256(value)]
+    return value
+
+
+def _read(recipe: Recipe) -> dict[str, Node]:
+    """The signals that the steps of the recipe read, by column."""
+    names = {n for s in recipe.steps for t in s.spec.reads for n in s.spec.columns(t, s.settings)}
+    return {n: recipe.graph.node(n) for n in sorted(names) if n in recipe.graph}
 
 
 def finished(out: str) -> dict[str, Any] | None:
@@ -76,7 +97,7 @@ def finished(out: str) -> dict[str, Any] | None:
 def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any]) -> dict[str, Any]:
     """Write subset and ledger; then release.json, after which the folder is a release."""
     stages = _stages(recipe, made)
-    subset = _write_subset(spark, out, last, dict(zip([t.folder for t in last.chain], [s["name"] for s in stages])))
+    subset = _write_subset(spark, out, last, {made[s.name].chain[-1].folder: s.name for s in recipe.steps})
     written = _written(out, last.chain[-1])
     write_lines(join(out, "ledger.jsonl"), stages)
     untimed = [{k: v for k, v in s.items() if k != "seconds"} for s in stages]  # equal runs, equal release.json
@@ -148,8 +169,7 @@ def _signals(recipe: Recipe, last: Rows) -> dict[str, Any]:
     from curation.graph import by_name, closure
     from curation.store import Store
 
-    read = {n for s in recipe.steps for t in s.spec.reads for n in s.spec.columns(t, s.settings)}
-    nodes = {n: recipe.graph.node(n) for n in sorted(read) if n in recipe.graph}
+    nodes = _read(recipe)
     nodes = by_name(n for n in closure(nodes.values()) if n.stored) | nodes
     store = Store(None, last.store)
     described = {}

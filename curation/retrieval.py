@@ -7,7 +7,7 @@ import fsspec
 import pyarrow as pa
 
 from curation.errors import RecipeError, StaleOutputError
-from curation.files import absolute, committing, join
+from curation.files import absolute, committing, exists, join
 from curation.parts import parquet_writer
 from curation.shards.manifest import Release
 from curation.shards.writer import vectors_name
@@ -34,8 +34,7 @@ def retrieval(
     if not found:
         there = sorted({name.split(".")[1] for name in listed})
         raise RecipeError(f"{out}: no vectors of {images} or {captions}, only of {there}; see write_shards.embeddings")
-    file_system, path = fsspec.core.url_to_fs(folder)
-    if file_system.exists(path):
+    if exists(folder):
         raise StaleOutputError(f"{folder} exists: name another folder")
     digits = len(str(len(shards)))  # as clip-retrieval pads them, so that names sort as numbers do
     for place, number in enumerate(shards):

@@ -4,7 +4,6 @@ Three doors lead here: `curate run`, `spark-submit jobs/curate.py`, and this mod
 """
 
 import json
-import os
 import sys
 import time
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 
 from curation import __version__, release, tables
 from curation.errors import LostRowsError, SchemaError
-from curation.files import absolute, file_sha256, join, swept
+from curation.files import absolute, join, swept
 from curation.graph import by_name, closure
 from curation.pool import Pool
 from curation.recipe import POOL, Recipe, Step, load_recipe, plain
@@ -130,7 +129,7 @@ def stage_key(spec: StageSpec, settings: dict[str, Any], inputs: list[Any], colu
     for rows, names in zip(inputs, columns.values()):
         if isinstance(rows, Rows):
             signals |= {name: node.key for name, node in rows.nodes(names).items()}
-    keyed = {name: _file_key(value) for name, value in _without_out(settings).items()}
+    keyed = {name: release.file_key(value) for name, value in _without_out(settings).items()}
     parts = [spec.name, spec.version, keyed, [rows.key for rows in inputs], signals]
     return hex_id("stage", json.dumps(parts))  # in order: the first failing bound is the reason
 
@@ -138,17 +137,6 @@ def stage_key(spec: StageSpec, settings: dict[str, Any], inputs: list[Any], colu
 def _without_out(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as JSON can hold them, less where output and store lie, which changes nothing in it."""
     return {name: plain(value) for name, value in settings.items() if name not in ("out", "store")}
-
-
-def _file_key(value: Any) -> Any:
-    """A setting that names a local file stands for the file's content; so does a bound's `in_file`."""
-    if isinstance(value, dict):
-        return {k: _file_key(v) if k == "in_file" or isinstance(v, dict) else v for k, v in value.items()}
-    if isinstance(value, list):
-        return [_file_key(each) for each in value]
-    if isinstance(value, str) and os.path.isfile(value):
-        return ["file", file_sha256(value)]
-    return value
 
 
 def _write(frame: Any, folder: str, spec: StageSpec, settings: dict[str, Any], rows_in: int) -> dict[str, Any]:

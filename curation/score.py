@@ -9,7 +9,7 @@ from curation.errors import RecipeError
 from curation.files import absolute
 from curation.graph import Graph
 from curation.pool import Pool
-from curation.recipe import set_value
+from curation.recipe_text import set_value
 from curation.rows import Rows
 from curation.store import Store
 

@@ -49,8 +49,8 @@ class Store:
         `frame` has uid, image_id, image and the pool columns that the nodes read. Stored signals that are not there
         yet are computed first, those of one level (image, text, pair) in one pass. `keys` gives, for the columns that a
         signal reads, the key of these rows and of those that hold them with the same columns: what was computed for
-        one of these needs no look at the rows, of which there are `count`. Where pictures are decoded, the `cheap`
-        signals are computed too, so that who asks for them later need not decode again.
+        one of these needs no look at the rows, of which there are `count`. A pass over pictures that decodes
+        them computes the `cheap` signals too, so that who asks for them later need not decode again.
         """
         wanted = list(nodes.values())
         stored = [n for n in closure(wanted) if n.stored]
@@ -58,7 +58,7 @@ class Store:
         for (level, columns), group in itertools.groupby(by_pass, key=lambda n: (n.level, n.columns)):
             read = columns if level == "text" else (*columns, "image")
             group = list(group)
-            if any(node.decodes for node in group):
+            if level == "image" and any(node.decodes for node in group):  # a pass of pairs has other ids
                 group += [node for node in cheap if node not in group]
             self._ensure(frame, group, level, keys(read), count)
         unstored = [n for n in wanted if not n.stored]

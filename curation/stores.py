@@ -114,6 +114,8 @@ def _same(uri: str, size: int, sha256: str) -> bool:
 
 def put(file_system: Any, path: str, text: bytes, condition: dict[str, str]) -> str | None:
     """Write a small object on a condition; its entity tag, None where the condition was not met."""
+    from botocore.exceptions import BotoCoreError
+
     bucket, key, _ = file_system.split_path(path)
     try:
         return file_system.call_s3("put_object", Bucket=bucket, Key=key, Body=text, **condition)["ETag"]
@@ -121,6 +123,8 @@ def put(file_system: Any, path: str, text: bytes, condition: dict[str, str]) -> 
         if _lost(error) or isinstance(error, FileNotFoundError):  # gone is not as it was either
             return None
         raise
+    except BotoCoreError as error:  # no answer at all: s3fs hands it on, and it is no OSError
+        raise OSError(f"{path}: {error}") from error
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Vectors of a pool's pictures as .npy, and k-means' centroids of them: what select_clusters reads."""
 
-import os
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from curation.clusters import kmeans
 from curation.errors import RecipeError, StaleOutputError
-from curation.files import absolute, committing, local_path
+from curation.files import absolute, committing, exists
 from curation.graph import Graph
 from curation.rows import Rows, SideTable
 
@@ -40,10 +39,9 @@ def vectors(
     """
     from curation.session import spark_session
 
-    path = local_path(absolute(file))
     if min(centroids or 1, sample or 1) < 1:
         raise RecipeError(f"vectors: centroids {centroids}, sample {sample}; wanted numbers of at least 1")
-    if path is not None and os.path.exists(path):
+    if exists(file):
         raise StaleOutputError(f"{file} exists: name another file")
     rows = _rows(pool, clip, store)
     pictures = _pictures(rows.select(spark_session(rows.count), ["image_id", signal]), signal, sample, seed)

@@ -21,7 +21,7 @@ import tables
 from curation.errors import CurationError
 from curation.ingest import ingest
 from curation.metadata.build import metadata
-from curation.recipe import recipe_text
+from curation.recipe_text import recipe_text
 from curation.run import run
 from curation.shards.manifest import Release
 

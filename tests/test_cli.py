@@ -67,6 +67,15 @@ def test_a_stage_is_a_job_with_its_tables_and_settings_as_flags(capfd, pool, spa
     assert balanced["rows"] == matched["kept"] > balanced["kept"]
 
 
+def test_a_repeated_flag_replaces_the_default():
+    def asked(*, names: list[str] = ("a", "b"), other: list[str] | None = None) -> None:
+        return [names, other]
+
+    parser = job.parser_for(asked, "asked")
+    assert job.call(asked, parser.parse_args(["--names", "c", "--names", "d"])) == [["c", "d"], None]
+    assert job.call(asked, parser.parse_args(["--other", "c"])) == [("a", "b"), ["c"]]
+
+
 def test_secrets_do_not_reach_the_error_line(capfd):
     _, _, err = _curate(capfd, "verify", "memory://key:secret@bucket/out")
     assert "key:" not in err and "memory://bucket/out" in err

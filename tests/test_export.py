@@ -79,6 +79,11 @@ def test_a_release_without_shards_has_own_uids_alone(tmp_path):
     made = make_release(tmp_path, shards=False)
     export(made.out, str(tmp_path / "s.npy"))
     assert np.array_equal(np.load(tmp_path / "s.npy"), words(made.kept))
+    remote = f"memory://{tmp_path.name}/s.npy"
+    export(made.out, remote)
+    for file in (str(tmp_path / "s.npy"), remote):
+        with pytest.raises(StaleOutputError, match="exists: name another"):
+            export(made.out, file)
     with pytest.raises(RecipeError, match="end the recipe with write_shards"):
         export(made.out, str(tmp_path / "t.npy"), uid="document")
 

@@ -45,7 +45,8 @@ def test_a_text(spark, tmp_path, pack):
     assert values(spark, tmp_path / "s.txt") == ["a", "b c", "ü"]
 
 
-@pytest.mark.parametrize("array", [np.arange(4), np.zeros((2, 3), "u8"), np.array(["a"]), np.zeros(2, "u8,u8,u8")])
+@pytest.mark.parametrize("array", [np.arange(4), np.zeros((2, 3), "u8"), np.array(["a"]), np.zeros(2, "u8,u8,u8"),
+                                   np.zeros((2, 3), "u8").T])  # fmt: skip
 def test_another_array_is_refused(spark, tmp_path, array):
     np.save(tmp_path / "s.npy", array)
     with pytest.raises(SchemaError, match=r"s\.npy: wanted pairs of unsigned 64-bit words"):

@@ -11,6 +11,7 @@ from curation import tables
 from curation.errors import BrokenTableError
 from curation.failures import spark_failures, told
 from curation.parts import find_part, part_uris, write_part
+from curation.records import remedy
 
 SCHEMA = pa.schema([("uid", pa.string()), ("keep", pa.bool_()), ("caption", pa.string())])
 
@@ -89,3 +90,10 @@ def test_how_the_rows_come_in_batches_changes_no_byte(tmp_path, monkeypatch):
     file = pq.ParquetFile(tmp_path / "of 7.parquet")
     assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [100] * 12 + [34]
     assert file.read().equals(table)
+
+
+def test_only_folders_of_the_store_are_told_to_be_deleted():
+    assert remedy(f"/data/store/signals/caption_words-{'0a' * 16}/a.parquet").startswith(
+        "delete /data/store/signals/cap"
+    )
+    assert remedy("/data/signals/mypool/pool.json") == "restore the file"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from curation.cli import COMMANDS
-from curation.recipe import recipe_names
+from curation.recipe_text import recipe_names
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation import tables
-from curation.errors import CurationError, LockedOutputError, StaleOutputError
+from curation.errors import CurationError, LockedOutputError, RecipeError, StaleOutputError
 from curation.files import locked
 from curation.graph import Graph
 from curation.ingest import ingest
 from curation.pool import Pool
-from curation.recipe import check_settings
+from curation.recipe import check_settings, load_recipe
 from curation.rows import Rows
 from curation.run import run, stage_key
 from curation.shards.manifest import Release
@@ -210,6 +210,8 @@ def test_shuffled_input_in_another_folder_and_partitions_give_the_same_bytes(rel
         (["signals.clp=x"], r"\[signals\]: no setting \['clp'\]"),
         (["signals.clip=nowhere"], "nowhere"),
         (["match_entries.metadata=/no/such/list.txt"], "/no/such/list.txt"),
+        (["signals.clip.model=x"], r"--set signals\.clip\.model=x: clip is '.*' and has no settings of its own"),
+        (["inputs.imagenet=3"], r"--set inputs\.imagenet=3.*: wanted \[inputs\]: imagenet: .*string"),
     ],
 )
 def test_a_wrong_recipe_is_refused_before_any_work(pool, model, tmp_path, change, says):
@@ -217,3 +219,57 @@ def test_a_wrong_recipe_is_refused_before_any_work(pool, model, tmp_path, change
         run("full", pool, str(tmp_path / "out"), set=[f"signals.clip={model}", *change])
     assert caught.value.exit_code == 2
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[stage]\nrun = 'dedup_pairs'", r"wanted \[\[stage\]\]"),
+        ("stage = 3", r"wanted \[\[stage\]\]"),
+        ("signals = 'x'", r"wanted \[signals\]"),
+        ("inputs.x = 3", r"wanted \[inputs\]: x"),
+        ("[[stage]]\nrun = ['a']", r"wanted \[\[stage\]\]: 0\.run"),
+        ("[[stage]]\nrun = 'dedup_pairs'\nwith = 3", r"wanted \[\[stage\]\]: 0\.with"),
+        (
+            "[[stage]]\nrun = 'write_shards'\n[[stage]]\nrun = 'dedup_pairs'",
+            "can only be the last step",
+        ),
+        ("# \xfc", "not UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused(tmp_path, text, says):
+    (tmp_path / "r.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(RecipeError, match=says):
+        load_recipe(str(tmp_path / "r.toml"))
+
+
+BRANCHES = """
+[[stage]]
+name = "first"
+run = "select_subset"
+with.keep.caption_words = { min = 1 }
+
+[[stage]]
+name = "unused"
+run = "select_subset"
+on = ["first"]
+with.keep.caption_words = { min = 2 }
+
+[[stage]]
+name = "words"
+run = "select_subset"
+on = ["first"]
+with.keep.uid = { in_file = "LIST" }
+"""
+
+
+def test_a_branch_names_its_own_steps_and_a_changed_list_makes_another_release(spark, pool, tmp_path):
+    kept = Pool.open(pool).pairs(spark).select("uid").orderBy("uid").limit(20).toArrow()["uid"].to_pylist()
+    listed, recipe, out = tmp_path / "kept.txt", tmp_path / "branches.toml", str(tmp_path / "out")
+    listed.write_text("\n".join(kept))
+    recipe.write_text(BRANCHES.replace("LIST", str(listed)))
+    run(str(recipe), pool, out)
+    assert {(r["keep"], r["drop_stage"]) for r in _verdicts(out).values()} == {(True, None), (False, "words")}
+    listed.write_text("\n".join(kept[:-1]))
+    with pytest.raises(StaleOutputError, match="name another OUT"):
+        run(str(recipe), pool, out)

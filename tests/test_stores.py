@@ -9,6 +9,7 @@ import pytest
 
 from curation import stores
 from curation.errors import LockedOutputError, OutputError
+from curation.failures import store_failures, told
 from curation.files import committing, file_sha256, locked, read_json, write_json
 from curation.images import read_pointers
 from curation.shards.tar import Sample, read_members, write_shard
@@ -112,6 +113,19 @@ def test_a_folder_is_held_by_one_at_a_time(bucket, monkeypatch, capsys):
     rival.join(30)
     assert waited and names(bucket) == []
     assert "looking whether it lives" in capsys.readouterr().err
+
+
+def test_a_store_that_does_not_answer_is_told_in_a_sentence(bucket):
+    import s3fs
+
+    once = {"retries": {"max_attempts": 0}}
+    silent = s3fs.S3FileSystem(endpoint_url="http://127.0.0.1:9", skip_instance_cache=True, config_kwargs=once)
+    silent.retries = 1
+    with pytest.raises(OSError, match="Could not connect"):
+        stores.put(silent, "bucket/lock", b"", {})
+    with pytest.raises(store_failures()) as caught:
+        silent.ls("bucket")
+    assert str(told(caught.value)).startswith("the object store does not answer: Could not connect")
 
 
 def test_the_lock_of_a_dead_process_is_taken_over_when_nobody_touches_it(bucket, monkeypatch):
