@@ -82,6 +82,7 @@ def ingest_sources(
     with locked(absolute(out), wait=True):
         pool = Pool.open_or_new(out)
         if any(part["key"] == key for part in pool.parts):
+            remove_folder(join(pool.uri, "staging", key))  # an ingest may have been killed just before it did
             return {"pool": pool.uri, "part": key, "rows": 0, "already_ingested": True, "pool_rows": pool.rows}
         at_most = sum(map(_file_bytes, found)) // ROW_BYTES  # far from it where the files hold pictures or pages
         spark = spark_session(pool.rows + min(at_most, MANY_ROWS))

@@ -10,7 +10,7 @@ from typing import Any
 from curation import schema
 from curation.cli import COMMANDS, command
 from curation.job import parser_for
-from curation.recipe import recipe_names, recipe_text
+from curation.recipe_text import recipe_names, recipe_text
 from curation.report import plots
 from curation.signal import PICTURES
 from curation.signals import SIGNALS

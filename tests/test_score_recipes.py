@@ -190,6 +190,27 @@ def test_laion400m(scored, model, tmp_path):
     assert 0 < len(kept(rows)) < 24
 
 
+ASKED_THEN_SEEN = """
+[[stage]]
+name = "asked"
+run = "select_subset"
+with.keep.mlm_score = { min = 0 }
+
+[[stage]]
+name = "seen"
+run = "select_subset"
+with.keep.image_solid_share = { max = 1 }
+"""
+
+
+def test_what_is_seen_in_a_pass_of_pairs_is_none_of_pictures(scored, tmp_path):
+    (tmp_path / "scorer.py").write_text(SCORER)
+    (tmp_path / "r.toml").write_text(ASKED_THEN_SEEN)
+    run(str(tmp_path / "r.toml"), scored, str(tmp_path / "out"), set=[f"signals.mlm={tmp_path}/scorer.py:score"])
+    rows = {row["uid"]: row for row in Release.open(str(tmp_path / "out")).subset().to_pylist()}
+    assert {row["drop_reason"] for row in rows.values()} == {None, "mlm_score is null"} and kept(rows)
+
+
 def test_mlm_by_columns_and_by_a_model(scored, tmp_path):
     rows = released("mlm", scored, None, tmp_path / "columns")
     told = {row["drop_value"] for row in rows.values() if not row["keep"]}
