@@ -52,6 +52,7 @@ def common(work: Path, clip: str, t: int) -> list[Arm]:
         Arm("number_masked", "number_masked", scored),
         Arm("wfpp", "wfpp", (), "its last epoch is on all pairs, within the same samples seen"),
         Arm("semdedup", "semdedup", scored),
+        Arm("scaling_down", "scaling_down", scored, "on its phase, the top 40 % by score"),
         Arm("whitened", "whitened", scored),
     ]
     return [*found, *([Arm(name, name, scored) for name in ("tmars", "parrot_free")] if has_ocr() else [])]

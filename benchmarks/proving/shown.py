@@ -58,6 +58,10 @@ LIMITS = """## Known limits
   fault that is not there only loses pairs by it.
 - The scoring model is trained on clean scenes of the same things, or is the packaged one; a real one knows neither so
   well.
+- Not among the arms: `datacomp_image` and `datacomp_image_clip` (they look for pictures like ImageNet's), `caption_mix`
+  (no generated captions here), `mlm` (no answers of a language model), `balanced_attributes` (no people),
+  `metaclip_worldwide` (captions in one language, faults apart), `mode` (experts, not one model),
+  and those of papers (`biomedica`, `pmc15m`, `scientific_papers`).
 - Recipes keep their own shares. Those that keep few pairs repeat them more often, as all see as many samples."""
 
 
