@@ -23,6 +23,7 @@ from curation.errors import MissingModelError
 from curation.records import read_record, write_record
 from curation.report import entries as entries_module
 from curation.report import report as report_module
+from curation.report.distributions import _distribution
 from curation.report.report import report
 from curation.shown import plain
 from curation.signals.caption_tokens import caption_tokens
@@ -274,6 +275,12 @@ def test_without_shards_pictures_come_from_the_pool(tmp_path):
     page = html.parse(f"{made.out}/report.html").getroot()
     assert len(section(page, "kept").xpath(".//img")) >= 10
     assert "decode_error" in page.text_content()
+
+
+def test_a_bound_by_a_list_has_no_histogram():
+    values = pa.array(["5", "seven"])
+    told = _distribution(values, {"in_file": "listed.txt"}, None)
+    assert (told["picture"], told["pairs"], told["null"]) == (None, 2, 0)
 
 
 def test_without_pool_and_store_it_shows_what_is_left(tmp_path):
