@@ -9,7 +9,7 @@ from curation.duplicates import EARLIER
 from curation.errors import BrokenTableError, RecipeError
 from curation.files import absolute
 from curation.schema import CAPTIONS, Column
-from curation.shards.mark import MARK, read_mark
+from curation.shards.mark import MARK, parsed, read_mark
 from curation.stage import verdict
 
 PIXELS = "pixels"
@@ -30,9 +30,11 @@ CAPTION_DDL = "array<struct<text:string,kind:string,model:string,language:string
 def _release_file(path: str) -> str:
     file = path if path.endswith(MARK) else f"{path.rstrip('/')}/{MARK}"
     try:
-        read_mark(_folder(file))
+        mark, fault = parsed(read_mark(_folder(file)))
     except BrokenTableError as error:
         raise ValueError(str(error)) from error
+    if mark is None or not mark["samples"]:
+        raise ValueError(f"{file} {fault or 'has no samples'}: wanted a release that write_shards made")
     return file
 
 
