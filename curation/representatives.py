@@ -68,13 +68,14 @@ def preferred_columns(prefer: list[str]) -> list[str]:
 def ranked(pairs: Any, key: str, prefer: list[str], unit: str = "image_id") -> Any:
     """(item, `key`, rank) of each `unit`: the smaller rank, an array of doubles, is preferred.
 
-    By each of `prefer` in turn, the highest of the unit's pairs, null and NaN last; ties are by the unit.
+    By each of `prefer` in turn, the highest of the unit's pairs, null, NaN and text that is no number last; ties are by
+    the unit.
     """
     from pyspark.sql import functions as F
 
     lowest = F.lit(float("-inf"))
     pixels = F.col("image_width_px").cast("double") * F.col("image_height_px") if PIXELS in prefer else None
-    values = [pixels if name == PIXELS else F.col(name).cast("double") for name in prefer]
+    values = [pixels if name == PIXELS else F.col(f"`{name}`").try_cast("double") for name in prefer]
     best = [-F.max(F.coalesce(F.nanvl(value, lowest), lowest)) for value in values]
     rank = F.array(F.lit(1.0), *best).alias("rank")
     return pairs.groupBy(F.col(unit).alias("item")).agg(F.min(key).alias(key), rank)
