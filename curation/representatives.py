@@ -150,7 +150,7 @@ def _with_captions(result: Any, pairs: Any, shown: Any, unit: str) -> Any:
     said = said.groupBy("group", "each.text").agg(F.min("each").alias("each"))
     number = F.row_number().over(Window.partitionBy("group").orderBy("text"))
     said = said.withColumn("_number", number).where(F.col("_number") <= MERGED)
-    merged = said.groupBy(F.col("group").alias("image_id")).agg(F.sort_array(F.collect_list("each")).alias("_merged"))
+    merged = said.groupBy(F.col("group").alias(unit)).agg(F.sort_array(F.collect_list("each")).alias("_merged"))
     known = F.concat(F.array("caption"), F.coalesce(F.col("captions.text"), F.array().cast("array<string>")))
     further = F.filter("_merged", lambda each: ~F.array_contains(known, each["text"]))
     both = F.concat(F.coalesce("captions", nothing), further)
