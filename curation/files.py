@@ -14,6 +14,7 @@ import socket
 import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -45,6 +46,17 @@ def local_path(uri: str) -> str | None:
     if uri.startswith("file:"):
         return fsspec.core.strip_protocol(uri)
     return uri if "://" not in uri else None
+
+
+def state(uri: str) -> tuple[tuple, ...]:
+    """What tells a local file, or the files of a folder, from later ones of the same name; nothing where none is there.
+
+    For caches of what was read from it: a worker outlives a run.
+    """
+    path = Path(local_path(uri) or uri)
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    stats = [(file.name, file.stat()) for file in files if file.is_file()]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
 
 def _sync_folder(path: str) -> None:

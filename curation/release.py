@@ -165,12 +165,13 @@ def write_lines(uri: str, values: list[dict[str, Any]]) -> None:
 
 
 def _signals(recipe: Recipe, last: Rows) -> dict[str, Any]:
-    """Every stored signal that the recipe reads: key, settings, and the models behind it as its commit record says."""
+    """Every signal that the recipe reads: key, settings, and the models behind it as its commit record says."""
     from curation.graph import by_name, closure
+    from curation.signal import PICTURES
     from curation.store import Store
 
     nodes = _read(recipe)
-    nodes = by_name(n for n in closure(nodes.values()) if n.stored) | nodes
+    nodes = by_name(n for n in closure(nodes.values()) if n.spec.type != PICTURES) | nodes
     store = Store(None, last.store)
     described = {}
     for name, node in nodes.items():

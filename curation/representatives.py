@@ -9,7 +9,7 @@ from curation.duplicates import EARLIER
 from curation.errors import BrokenTableError, RecipeError
 from curation.files import absolute
 from curation.schema import CAPTIONS, Column
-from curation.shards.mark import MARK, read_mark
+from curation.shards.mark import MARK, parsed, read_mark
 from curation.stage import verdict
 
 PIXELS = "pixels"
@@ -30,9 +30,11 @@ CAPTION_DDL = "array<struct<text:string,kind:string,model:string,language:string
 def _release_file(path: str) -> str:
     file = path if path.endswith(MARK) else f"{path.rstrip('/')}/{MARK}"
     try:
-        read_mark(_folder(file))
+        mark, fault = parsed(read_mark(_folder(file)))
     except BrokenTableError as error:
         raise ValueError(str(error)) from error
+    if mark is None or not mark["samples"]:
+        raise ValueError(f"{file} {fault or 'has no samples'}: wanted a release that write_shards made")
     return file
 
 
@@ -66,13 +68,14 @@ def preferred_columns(prefer: list[str]) -> list[str]:
 def ranked(pairs: Any, key: str, prefer: list[str], unit: str = "image_id") -> Any:
     """(item, `key`, rank) of each `unit`: the smaller rank, an array of doubles, is preferred.
 
-    By each of `prefer` in turn, the highest of the unit's pairs, null and NaN last; ties are by the unit.
+    By each of `prefer` in turn, the highest of the unit's pairs, null, NaN and text that is no number last; ties are by
+    the unit.
     """
     from pyspark.sql import functions as F
 
     lowest = F.lit(float("-inf"))
     pixels = F.col("image_width_px").cast("double") * F.col("image_height_px") if PIXELS in prefer else None
-    values = [pixels if name == PIXELS else F.col(name).cast("double") for name in prefer]
+    values = [pixels if name == PIXELS else F.col(f"`{name}`").try_cast("double") for name in prefer]
     best = [-F.max(F.coalesce(F.nanvl(value, lowest), lowest)) for value in values]
     rank = F.array(F.lit(1.0), *best).alias("rank")
     return pairs.groupBy(F.col(unit).alias("item")).agg(F.min(key).alias(key), rank)
@@ -147,7 +150,7 @@ def _with_captions(result: Any, pairs: Any, shown: Any, unit: str) -> Any:
     said = said.groupBy("group", "each.text").agg(F.min("each").alias("each"))
     number = F.row_number().over(Window.partitionBy("group").orderBy("text"))
     said = said.withColumn("_number", number).where(F.col("_number") <= MERGED)
-    merged = said.groupBy(F.col("group").alias("image_id")).agg(F.sort_array(F.collect_list("each")).alias("_merged"))
+    merged = said.groupBy(F.col("group").alias(unit)).agg(F.sort_array(F.collect_list("each")).alias("_merged"))
     known = F.concat(F.array("caption"), F.coalesce(F.col("captions.text"), F.array().cast("array<string>")))
     further = F.filter("_merged", lambda each: ~F.array_contains(known, each["text"]))
     both = F.concat(F.coalesce("captions", nothing), further)

@@ -8,10 +8,12 @@ from curation import images, tables
 from curation.compute import Job, bucket_writer, evaluate
 from curation.graph import Graph
 from curation.signal import signal
+from tests.test_decode import LOSSLESS, LOSSY, truncated
+from tests.test_headers import HOSTILE
 
 
-def _bucket(pictures, want):
-    names = sorted(p.name for p in pictures.glob("*.jpg"))
+def _bucket(pictures, want, pattern="*.jpg"):
+    names = sorted(p.name for p in pictures.glob(pattern))
     pointers = [{"uri": str(pictures / n), "offset": 0, "length": None} for n in names]
     columns = {"id": names, "digest": pa.array([0] * len(names), pa.int64()), "image": pointers}
     columns |= {"want": pa.array([want] * len(names), pa.int64()), "bucket": pa.array([0] * len(names), pa.int32())}
@@ -43,6 +45,18 @@ def test_each_picture_is_decoded_once_for_all_signals(pictures, model, tmp_path,
     assert [r["id"] for r in broken] == ["05.jpg"] and broken[0]["error"].startswith("decode_error")
     vectors = np.stack([np.frombuffer(r["value"], "<f2") for r in rows if r["value"] is not None]).astype(np.float32)
     assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 2e-3
+
+
+def test_each_kind_of_broken_picture_is_a_null_that_says_why(tmp_path):
+    kinds = HOSTILE | {f"cut {name}": (truncated(name), "decode_error") for name in (*LOSSLESS, *LOSSY)}
+    (tmp_path / "in").mkdir()
+    for name, (data, _) in kinds.items():
+        (tmp_path / "in" / name).write_bytes(data)
+    job = Job("image", (Graph().node("image_phash"),), (str(tmp_path / "out"),))
+    [record] = bucket_writer(job)(iter([_bucket(tmp_path / "in", 1, "*")]))
+    rows = tables.read_arrow(str(tmp_path / "out"), [record["part"]]).to_pylist()
+    assert {r["id"]: r["error"].partition(":")[0] for r in rows} == {name: code for name, (_, code) in kinds.items()}
+    assert not any(r["value"] for r in rows)
 
 
 def test_a_retry_finds_its_parts_and_only_wanted_signals_are_computed(pictures, model, tmp_path, monkeypatch):

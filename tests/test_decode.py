@@ -154,13 +154,15 @@ def test_a_rotation_in_xmp_alone_is_not_applied() -> None:
         assert decode(saved(RGB, kind, xmp=xmp)).shape == (60, 90, 3)
 
 
-@pytest.mark.parametrize("name", [*LOSSLESS, *LOSSY])
-def test_a_truncated_file_is_an_error(name: str) -> None:
+def truncated(name: str) -> bytes:
     data = (LOSSLESS | {n: (d, None) for n, d in LOSSY.items()})[name][0]
     several = any(word in name for word in ("animated", "pages", "mpo"))  # cut inside the first
-    cut = data[: int(len(data) * (0.25 if several else 0.6))]
-    if name == "jpeg with trailing bytes":
-        cut = data[:-150]
+    return data[:-150] if name == "jpeg with trailing bytes" else data[: int(len(data) * (0.25 if several else 0.6))]
+
+
+@pytest.mark.parametrize("name", [*LOSSLESS, *LOSSY])
+def test_a_truncated_file_is_an_error(name: str) -> None:
+    cut = truncated(name)
     for read in (decode, decode_small):
         with pytest.raises(BadItemError) as caught:
             read(cut)

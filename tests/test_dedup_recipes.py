@@ -10,6 +10,7 @@ from curation.recipe import load_recipe
 from curation.report.report import report
 from curation.run import run
 from curation.shards.manifest import Release
+from tests.made_release import make_release
 
 FIRST = """
 [[stage]]
@@ -93,6 +94,12 @@ def test_an_earlier_release_of_another_model_is_refused(first, model, tmp_path):
     load_recipe(str(tmp_path / "again.toml"), [f"signals.clip={model}"])
     with pytest.raises(RecipeError, match="wanted vectors by the model"):
         load_recipe(str(tmp_path / "again.toml"), ["signals.clip=sample-clip"])
+
+
+def test_an_earlier_release_without_samples_is_refused(tmp_path):
+    earlier = make_release(tmp_path, size=20, shards=False).out
+    with pytest.raises(RecipeError, match=r"has no samples: wanted a release that write_shards made"):
+        load_recipe("full", [f'dedup_embeddings.against=["{earlier}"]'])
 
 
 def test_semdedup(spark, own_pool, model, tmp_path):

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from curation.errors import RecipeError
-from curation.files import local_path
+from curation.files import local_path, state
 
 ROWS = 1 << 14  # looked at together: 50 MB at 768 numbers
 
@@ -16,12 +16,16 @@ def vector_file(path: str) -> str:
     return path
 
 
-@lru_cache(maxsize=4)
 def load(path: str) -> np.ndarray:
     """Vectors of a .npy, float16, float32 or float64 (n, d), n and d at least 1, mapped and not in memory.
 
     RecipeError where there is no such file, it is of another type, or has NaN or infinity.
     """
+    return _mapped(path, state(path))
+
+
+@lru_cache(maxsize=4)
+def _mapped(path: str, _state: tuple) -> np.ndarray:
     wanted = "wanted a .npy of vectors, numbers of shape (n, d)"
     try:
         array = np.load(local_path(path) or path, mmap_mode="r", allow_pickle=False)

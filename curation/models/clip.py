@@ -18,7 +18,7 @@ import numpy as np
 
 from curation.errors import MissingModelError, RecipeError
 from curation.images import FULL_BATCH, ahead, threaded, threads
-from curation.models.clip_source import ModelSource, digest, ensure_torchvision, resolve
+from curation.models.clip_source import ModelSource, digest, ensure_torchvision, resolve, state
 from curation.models.device import task_device
 from curation.models.int8 import quantise
 from curation.models.pictures import fitting
@@ -39,7 +39,6 @@ def here(name: str, precision: str = "fp32") -> "Clip":
     return load(name, task_device(), precision)
 
 
-@lru_cache(maxsize=4)
 def load(name: str, device: str | None = None, precision: str | None = None) -> "Clip":
     """The model of that name, once per process, on `device` (default: CUDA where there is one, else CPU).
 
@@ -47,6 +46,12 @@ def load(name: str, device: str | None = None, precision: str | None = None) -> 
     (curation.models.int8). Raises MissingModelError as `resolve`, or where the weights do not fit the architecture;
     RecipeError on another precision.
     """
+    return _loaded(name, device, precision, state(name))
+
+
+# Models of a batch: a signal may read several checkpoints (mean_clip_score), and a model pushed out is loaded again.
+@lru_cache(maxsize=16)
+def _loaded(name: str, device: str | None, precision: str | None, _state: tuple) -> "Clip":
     source = resolve(name)
     ensure_torchvision()
     import torch

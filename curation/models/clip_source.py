@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.errors import MissingModelError
+from curation.files import state as file_state
 from curation.models.named import file_digest
 
 PACKAGED = ("sample-clip",)
@@ -95,6 +96,12 @@ def digest(name: str) -> str:
     if not isinstance(weights, Path):  # inside a zip
         return hashlib.sha256(weights.read_bytes()).hexdigest()
     return file_digest(str(weights))
+
+
+def state(name: str) -> tuple:
+    """What tells a model in local files from a later one of the same name; the files of the others do not change."""
+    path = name.removeprefix("local-dir:") if name.startswith("local-dir:") else name.partition("@")[2]
+    return file_state(path) if path else ()
 
 
 def setup(name: str) -> str:

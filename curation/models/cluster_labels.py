@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from curation.errors import RecipeError
-from curation.files import local_path
+from curation.files import local_path, state
 from curation.sources.lines import open_text
 
 WANTED = "wanted a text file, NUMBER<TAB>LABEL a line"
@@ -15,12 +15,16 @@ def label_file(path: str) -> str:
     return path
 
 
-@lru_cache(maxsize=4)
 def read_labels(path: str, clusters: int | None = None) -> dict[int, str]:
     """Number of the cluster -> its label, of a text file; empty lines and those that begin with # do not count.
 
     RecipeError where there is no such file, a line is another, a number comes twice, or is not below `clusters`.
     """
+    return _read(path, clusters, state(path))
+
+
+@lru_cache(maxsize=4)
+def _read(path: str, clusters: int | None, _state: tuple) -> dict[int, str]:
     found: dict[int, str] = {}
     try:
         with open_text(local_path(path) or path) as file:

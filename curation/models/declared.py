@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from curation import files
 from curation.errors import MissingModelError
 
 KEY = "scorer"  # of the declaration in safetensors metadata, npz arrays and ONNX metadata
@@ -38,10 +39,9 @@ def beside(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def state(path: Path) -> tuple[int, ...]:
-    """What tells a file and its declaration from later ones of the same name: a worker outlives a run."""
-    stats = [each.stat() for each in (path, beside(path)) if each.is_file()]
-    return tuple(number for stat in stats for number in (stat.st_size, stat.st_mtime_ns))
+def state(path: Path) -> tuple[tuple, ...]:
+    """What tells a file and its declaration from later ones of the same name (curation.files)."""
+    return files.state(str(path)) + files.state(str(beside(path)))
 
 
 def read_declared(path: Path, inside: str | None) -> Declared:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.errors import RecipeError
-from curation.files import absolute, committing, local_path
+from curation.files import absolute, committing, local_path, state
 from curation.methods.leakage import caption_ngrams
 from curation.models.named import file_digest
 from curation.schema import IMAGE
@@ -46,9 +46,13 @@ def evaluation_file(path: str) -> str:
     return path
 
 
-@lru_cache(maxsize=2)
 def load_evaluation(path: str) -> Evaluation:
     """What `write_evaluation` wrote; RecipeError where there is no such file or it is of another kind."""
+    return _read(path, state(path))
+
+
+@lru_cache(maxsize=2)
+def _read(path: str, _state: tuple) -> Evaluation:
     try:
         items = pq.read_table(local_path(path) or path)
     except (OSError, pa.ArrowInvalid) as error:

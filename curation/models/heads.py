@@ -155,7 +155,7 @@ def _pt(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
         raise MissingModelError(f"scorer {path}: is not loaded, as it is not weights alone: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise MissingModelError(f"scorer {path}: wanted a state dict, names to tensors")
-    return {name: value.float().numpy() for name, value in found.items()}, None
+    return {name: value.detach().float().numpy() for name, value in found.items()}, None
 
 
 _READERS = {".safetensors": _safetensors, ".npz": _npz, ".pt": _pt, ".pth": _pt}

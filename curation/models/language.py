@@ -36,12 +36,16 @@ CLD3_BYTES = (0, 1000)  # least and most that it reads of a text (mlfoundations/
 CLD3_CODES = {"iw": "he"}  # its old code of Hebrew
 
 
-@lru_cache(maxsize=8)
 def load(name: str) -> Model:
     """The model of that name, once per process. Texts given to it hold no newline.
 
     RecipeError for a name of no known form; MissingModelError where file, library or function is not there.
     """
+    return _loaded(name, digest(name))
+
+
+@lru_cache(maxsize=8)
+def _loaded(name: str, _digest: str) -> Model:
     if name == "fasttext":
         return _knowing(_lowering(_fasttext(_packaged())))
     if name.startswith(LOCAL):

@@ -34,7 +34,7 @@ def session(path: Path) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _session(path: Path, _state: tuple[int, ...]) -> Any:
+def _session(path: Path, _state: tuple) -> Any:
     require("onnxruntime", f"scorer {path}", "nsfw")
     import onnxruntime
 
@@ -60,7 +60,7 @@ def onnx_declared(path: Path) -> Declared:
 
 
 @lru_cache(maxsize=8)
-def _declared(path: Path, _state: tuple[int, ...]) -> Declared:
+def _declared(path: Path, _state: tuple) -> Declared:
     require("onnxruntime", f"scorer {path}", "nsfw")
     inside = None if beside(path).is_file() else session(path).get_modelmeta().custom_metadata_map.get(KEY)
     return read_declared(path, inside)

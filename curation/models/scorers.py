@@ -128,7 +128,7 @@ def _vectors(name: str, path: Path, column: str, vectors: pa.Array) -> pa.Array:
 
 
 @lru_cache(maxsize=16)
-def _loaded(path: Path, _state: tuple[int, ...]) -> heads.Head:
+def _loaded(path: Path, _state: tuple) -> heads.Head:
     return heads.load_head(path)
 
 
@@ -137,7 +137,7 @@ def _head(path: Path) -> heads.Head:
 
 
 @lru_cache(maxsize=4)
-def _captions(path: Path, _state: tuple[int, ...]) -> Callable[[list[str]], list[float]]:
+def _captions(path: Path, _state: tuple) -> Callable[[list[str]], list[float]]:
     return _words(path) if path.suffix == WORDS else _fasttext(path, read_declared(path, None))
 
 

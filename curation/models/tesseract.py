@@ -65,12 +65,20 @@ def version() -> str:
 
 
 def model_files(languages: Sequence[str]) -> dict[str, Path]:
-    """The model file of each language; MissingModelError that lists those there are."""
+    """The model file of each language; MissingModelError that lists those there are.
+
+    Version 5 or newer: older ones do not say where their models lie.
+    """
     head, *known = _run("--list-langs").splitlines()
     missing = sorted(set(languages) - set(known))
     if missing:
         raise MissingModelError(f"ocr tesseract: no model of {missing} here; there are {sorted(known)}")
-    folder = Path(re.search('"(.*)"', head)[1])
+    quoted = re.search('"(.*)"', head)
+    if quoted is None:
+        raise MissingModelError(
+            f"ocr tesseract: {version()} does not say where its models lie; wanted version 5 or newer"
+        )
+    folder = Path(quoted[1])
     return {f"{language}.traineddata": folder / f"{language}.traineddata" for language in sorted(languages)}
 
 

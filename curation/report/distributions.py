@@ -32,7 +32,7 @@ def distributions(sample: Pairs) -> list[dict[str, Any]]:
 def _distribution(values: pa.Array, bound: dict[str, Any], last_dropped: float | None) -> dict[str, Any]:
     present = values.drop_null()
     result = {"pairs": len(values), "null": len(values) - len(present)} | EMPTY
-    if not len(present):
+    if not len(present) or "in_file" in bound:  # what the file lists is not looked up for a page
         return result
     if "in" in bound:
         return result | _names(present.to_pylist(), bound["in"])

@@ -143,12 +143,18 @@ class Pairs:
         declared = tomllib.loads(self.release.mark.get("recipe_text", "")).get("signals", {}).get(name, {})
         return declared.get("of", name) if isinstance(declared, dict) else name
 
+    def _ambiguous(self, name: str) -> bool:
+        """Whether the recipe reads the signal under several settings: the mark does not say which its reader has."""
+        return len({s["key"] for s in self.release.mark["signals"].values() if s["of"] == name}) > 1
+
     def _computed(self, name: str, before: int) -> pa.Array:
         from curation.signals import SIGNALS
 
         function = SIGNALS.get(self.function_name(name))
         if function is None or "clip" in function.spec.models.values() or set(function.spec.reads) & set(IMAGE_INPUTS):
             return pa.nulls(len(self))
+        if any(self._ambiguous(read) for read in function.spec.reads):
+            return pa.nulls(len(self), function.spec.type)
         settings = function.spec.settings | self.release.mark["signals"].get(name, {}).get("settings", {})
         inputs = [self.column(read, before) for read in function.spec.reads]
         if any(pa.types.is_null(i.type) for i in inputs):

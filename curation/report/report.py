@@ -23,9 +23,9 @@ def report(out: str) -> dict[str, Any]:
     groups of duplicates, leaked evaluation pictures.
 
     And beside it OUT/report/NAME.parquet and NAME.png, numbers before and after and their picture: word_frequencies,
-    caption_lengths (no picture), entry_counts (with match_entries), language_shares (with balance_worldwide, or where
-    the language of captions was asked for), sources (with mix_sources), associations (with weigh_attributes). The same
-    release gives the same bytes. What the store or the pool no longer has is left out; a file made before stays.
+    caption_lengths (no picture), entry_counts (with match_entries), language_shares, sources (with mix_sources),
+    associations (with weigh_attributes). The same release gives the same bytes. What the store or the pool no longer
+    has is left out; a file made before stays.
     """
     from curation.report.plots import write_plot
 

@@ -21,7 +21,8 @@ HALF = 0.5  # target of an attribute that the recipe does not give one: the defa
 
 def language_changes(sample: Pairs) -> dict[str, Any] | None:
     """What the page says of languages, with their `plot`: as balance_worldwide counted them; without that step, as
-    the first step that asks for the language of captions found them in the sample. None without either.
+    the first step that asks for the language of captions found them in the sample; where none asks, as the packaged
+    model says of the sample. None where nothing of these is there.
     """
     release = sample.release
     rows = _repeated(release, "languages")
@@ -81,14 +82,15 @@ def _repeated(release: Release, table: str) -> list[dict[str, Any]]:
 
 
 def _predicted(sample: Pairs) -> list[dict[str, Any]]:
-    """Pairs by language of the sample: those that came to the first step that asks for it, and the kept ones."""
+    """Pairs by language of the sample: those that came to the first step that asks for it, and the kept ones.
+
+    Where none asks: those that came to the first step.
+    """
     stages = sample.release.mark["stages"]
-    number = next((n for n, s in enumerate(stages) if "language_prediction" in s.get("signals", {})), None)
-    if number is None:
-        return []
+    number = next((n for n, s in enumerate(stages) if "language_prediction" in s.get("signals", {})), 0)
     languages = sample.column("caption_language", number)
     if pa.types.is_null(languages.type) or languages.null_count == len(languages):
-        return []  # the store does not have them any more
+        return []  # pool or store does not have them any more
     languages = pc.fill_null(languages, UNDETERMINED)
     before = Counter(languages.filter(sample.reached(number)).to_pylist())
     after = Counter(languages.filter(sample.kept).to_pylist())

@@ -21,7 +21,7 @@ from curation.schema import VERDICT
 from curation.stage import cached, stage
 
 KEYS = {"bytes": "image_sha256", "pixels": "image_pixels_sha256", "phash": "image_phash"}
-TASK_HASHES = 1 << 20  # hashes that a task compares: 32 MB of them, and 16 times as many rows are shuffled in all
+TASK_HASHES = 1 << 20  # hashes that a task compares: 32 MB of them
 WIDTH = 32  # bytes of a PDQ hash
 
 
@@ -90,7 +90,10 @@ def _edges(distinct: Any, key: str, distance: int) -> Any:
 
 
 def _spreading(bits: int, distance: int) -> Any:
-    """Each hash to the 16 chunks of it, by the first bits of the chunk, and to the buckets near those."""
+    """Each hash to the 16 chunks of it, by the first bits of the chunk, and to the buckets near those.
+
+    16 (1 + bits) rows at the default distance, whose chunks differ by a bit at most: 16 up to TASK_HASHES, at most 144.
+    """
 
     def spread(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from curation.methods.hash_pairs import buckets

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import AfterValidator
 
+from curation.files import state
 from curation.methods.matching import Mode
 from curation.schema import VERDICT, Column
 from curation.stage import cached, stage, verdict
@@ -156,9 +157,13 @@ def _naming(metadata: str) -> Any:
     return name
 
 
-@lru_cache(maxsize=2)
 def _matcher(metadata: str, mode: Mode, language: str) -> tuple[int, int, Any]:
     """(first id, number of entries, matcher) of a language, few per worker: building costs more than a batch."""
+    return _built(metadata, mode, language, state(metadata))
+
+
+@lru_cache(maxsize=2)
+def _built(metadata: str, mode: Mode, language: str, _state: tuple) -> tuple[int, int, Any]:
     from curation.methods import Matcher
 
     first, entries = _entries(metadata, language)

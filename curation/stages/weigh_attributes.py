@@ -58,9 +58,14 @@ class Trait(BaseModel):
             return _holds(self.words)
         column = F.col(f"`{self.column}`")
         value = column.try_cast("double")
-        found = F.lit(True) if self.in_ is None else column.cast("string").isin([str(v) for v in self.in_])
+        found = F.lit(True) if self.in_ is None else self._listed(column.cast("string"), value)
         found = found if self.min is None else found & (value >= self.min)
         return found if self.max is None else found & (value <= self.max)
+
+    def _listed(self, text: Any, value: Any) -> Any:
+        """Whether a column, as text and as a number, is one of `in`: 1 is also 1.0 and "1", true as Spark writes it."""
+        texts = [str(v).lower() if isinstance(v, bool) else v for v in self.in_ if not isinstance(v, float)]
+        return text.isin(texts) | value.isin([v for v in self.in_ if isinstance(v, float)])
 
 
 def _holds(words: list[str]) -> Any:
@@ -84,6 +89,7 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     output=(*VERDICT.columns, PROBABILITY),
     tables={"associations": ASSOCIATIONS},
     ledger="associations",
+    version=2,
     pairs=_columns,
 )
 def weigh_attributes(

@@ -1,5 +1,6 @@
 """Tar shards and their manifest: image bytes go from file to tar inside a task and never through Spark."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ BLOCK_SHIFT = 26  # source files are shuffled in blocks of 64 MiB: near pairs st
 BUCKETS = 4096  # counts per bucket of blocks are all that comes to the driver
 SAMPLES_PER_SHARD = 10_000  # as img2dataset and DataComp have it
 SHARD = Column("shard", pa.int32(), "number of the shard, from 0 without gaps")
+NUMBER = re.compile(r"-?\d+(\.\d+)?(E-?\d+)?")  # as Spark writes one
 SETS = (
     Column("first_shard", pa.int32(), "number of its first shard"),
     Column("set", pa.string(), "value of the column that divides the pairs; empty without one, or where it is null"),
@@ -38,7 +40,7 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys([*CARRIED, *settings["signals"], *by, *sought]))
 
 
-@stage(output=(*VERDICT.columns, SHARD), tables={"sets": SETS}, ledger="sets", version=4, pairs=_columns)
+@stage(output=(*VERDICT.columns, SHARD), tables={"sets": SETS}, ledger="sets", version=5, pairs=_columns)
 def write_shards(
     pairs: Any,
     *,
@@ -63,8 +65,8 @@ def write_shards(
     Order: blocks of the source files by keyed hash, then keyed hash within a shard, so that pictures are read in runs.
     The rows of a table may come in any order and cut into any files, so there each pair is a block. Equal input gives
     equal bytes, whatever the partitions. A picture that cannot be read now is dropped (`unreadable_image`) and takes no
-    place. BY, a column of few values, gives each value shards of its own, in the order of the values (true before
-    false, null last); which ones says the side table `sets`, which the ledger repeats.
+    place. BY, a column of few values, gives each value shards of its own, in the order of the values (numbers before
+    text, true before false, null last); which ones says the side table `sets`, which the ledger repeats.
 
     Pictures are copied byte for byte unless they have to change: above MAX_SIDE_PX (longer side) or SHORT_SIDE_PX
     (shorter side) they are made smaller, in their own format; ENCODE, jpg or webp, encodes every one anew. QUALITY is
@@ -104,7 +106,7 @@ def _place(pairs: Any, per_shard: int, seed: int, by: str | None = None) -> tupl
     name = F.min("image_id").over(Window.partitionBy("image.uri", place))
     name = F.when((F.col("kind") == "table") | F.col("image").isNull(), F.col("uid")).otherwise(name)
     keyed = pairs.withColumns({"_block": F.xxhash64(F.lit(seed), name), "_order": F.xxhash64(F.lit(seed), "uid")})
-    keyed = keyed.withColumn("_set", F.coalesce(F.col(by).cast("string"), F.lit("")) if by else F.lit(""))
+    keyed = keyed.withColumn("_set", F.coalesce(F.col(f"`{by}`").cast("string"), F.lit("")) if by else F.lit(""))
     weighed = "_weight" in pairs.columns
     keyed = keyed if weighed else keyed.withColumn("_weight", F.lit(1).cast("long"))
     keyed = cached(keyed.withColumn("_bucket", F.pmod("_block", F.lit(BUCKETS)).cast("int")))
@@ -144,8 +146,9 @@ def _sets(cuts: Any, samples: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def _set_order(name: str) -> tuple[bool, bool, str]:
-    return name == "", name != "true", name
+def _set_order(name: str) -> tuple[bool, bool, bool, float, str]:
+    number = NUMBER.fullmatch(name)
+    return name == "", name != "true", not number, float(name) if number else 0.0, name
 
 
 def _writing(out: str, signals: list[str], form: Form, embeddings: list[str]) -> Any:

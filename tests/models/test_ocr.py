@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from curation.errors import MissingModelError, RecipeError
 from curation.graph import Graph
-from curation.models import named, ocr
+from curation.models import named, ocr, tesseract
 from tests.drawing import draw
 
 needs_rapidocr = pytest.mark.skipif(
@@ -158,6 +158,13 @@ def test_a_missing_program_and_an_unknown_name_are_refused(monkeypatch, tmp_path
     for name in ("easyocr", "tesseract:", "tesseract:eng++deu"):
         with pytest.raises(RecipeError, match=r"no reader .*; known: \['rapidocr', 'tesseract'"):
             Graph({"ocr": name}).node("text_boxes")
+
+
+def test_a_tesseract_that_hides_its_models_is_refused(monkeypatch):
+    told = {"--list-langs": "List of available languages (2):\neng\nosd\n", "--version": "tesseract 4.1.1\n more\n"}
+    monkeypatch.setattr(tesseract, "_run", lambda *words: told[words[0]])
+    with pytest.raises(MissingModelError, match=r"tesseract 4.1.1 does not say where .*; wanted version 5 or newer"):
+        tesseract.model_files(["eng"])
 
 
 @needs_tesseract

@@ -93,6 +93,14 @@ def test_a_linear_head_needs_no_declaration(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.to_pylist(), rows @ weight[0] + 5, rtol=1e-5)
 
 
+def test_a_head_saved_from_its_parameters(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(DIM, 1)
+    torch.save(dict(layer.named_parameters()), tmp_path / "head.pt")
+    found = SIGNALS["aesthetic_score"](vectors(3), None, aesthetic=str(tmp_path / "head.pt"))
+    wanted = layer(torch.tensor(vectors(3).to_pylist(), dtype=torch.float32)).detach()[:, 0]
+    np.testing.assert_allclose(found.to_pylist(), wanted, atol=1e-5)
+
+
 def test_a_head_learns_and_tells_apart(tmp_path: Path) -> None:
     """The five lines of docs/safety.md, on two clouds: what they fit separates what they did not see."""
     draw = np.random.default_rng(4)

@@ -23,6 +23,7 @@ from curation.errors import MissingModelError
 from curation.records import read_record, write_record
 from curation.report import entries as entries_module
 from curation.report import report as report_module
+from curation.report.distributions import _distribution
 from curation.report.report import report
 from curation.shown import plain
 from curation.signals.caption_tokens import caption_tokens
@@ -274,6 +275,25 @@ def test_without_shards_pictures_come_from_the_pool(tmp_path):
     page = html.parse(f"{made.out}/report.html").getroot()
     assert len(section(page, "kept").xpath(".//img")) >= 10
     assert "decode_error" in page.text_content()
+
+
+def test_languages_are_predicted_where_no_step_asks_for_them(tmp_path):
+    made = make_release(tmp_path, size=60, shards=False)
+    path = f"{made.out}/manifest/release.json"
+    mark = read_record(path)
+    stages = [s | {"signals": {}} for s in mark["stages"]]
+    signals = {k: v for k, v in mark["signals"].items() if k != "language_prediction"}
+    write_record(path, mark | {"stages": stages, "signals": signals})
+    assert "language_shares" in report(made.out)["files"]
+    rows = pq.read_table(f"{made.out}/report/language_shares.parquet").to_pylist()
+    assert (sum(r["pairs"] for r in rows), sum(r["pairs_kept"] for r in rows)) == (60, len(made.kept))
+    assert {r["step"] for r in rows} == {"clean_captions"} and len(rows) > 1
+
+
+def test_a_bound_by_a_list_has_no_histogram():
+    values = pa.array(["5", "seven"])
+    told = _distribution(values, {"in_file": "listed.txt"}, None)
+    assert (told["picture"], told["pairs"], told["null"]) == (None, 2, 0)
 
 
 def test_without_pool_and_store_it_shows_what_is_left(tmp_path):

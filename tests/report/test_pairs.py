@@ -1,8 +1,12 @@
 """What `Pairs` knows of some pairs: columns as each step found them, from pool, stages and store."""
 
+from types import SimpleNamespace
+
 import pyarrow as pa
 import pytest
 
+from curation.recipe import load_recipe
+from curation.release import _signals
 from curation.report.pairs import Pairs
 from curation.report.parts import digests
 from curation.shards.manifest import Release
@@ -59,6 +63,20 @@ def test_stored_signals_come_from_the_store_and_others_are_computed(pairs):
 def test_what_needs_a_picture_or_a_model_is_left_null(pairs):
     for name in ("image_phash", "image_embedding", "no_such_column"):
         assert pairs.column(name).null_count == 60
+
+
+def test_what_reads_one_of_several_settings_is_left_null(pairs):
+    """The mean of two models is not that of the one which bears the plain name."""
+    assert pairs.column("clip_score", 3).null_count < 60
+    assert pairs.column("mean_clip_score", 3).null_count == 60
+
+
+def test_the_settings_of_an_unstored_signal_in_between_are_recorded(tmp_path):
+    keep = "keep.number_masked_score_drop = { max = 0.1 }"
+    (tmp_path / "r.toml").write_text(f'[signals]\nvariant = "tokens"\n[[stage]]\nrun = "select_subset"\nwith.{keep}\n')
+    told = _signals(load_recipe(str(tmp_path / "r.toml")), SimpleNamespace(store=str(tmp_path)))
+    assert told["number_masked_caption"]["settings"] == {"variant": "tokens"}
+    assert not told["number_masked_caption"]["stored"] and told["clip_score"]["stored"]
 
 
 def test_pairs_of_some_uids_are_in_order_and_unknown_ones_left_out(made):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from curation.methods.hash_pairs import bucket_pairs, buckets
+from curation.representatives import ranked
 from curation.schema import hex_id
 from curation.stages import STAGES
 
@@ -98,6 +99,13 @@ def test_greedy_by_resolution_then_score_against_all_pairs(spark, hashes):
     shuffled = [rows[n] for n in np.random.default_rng(1).permutation(len(rows))]
     again, regrouped = run(spark, shuffled, 5, prefer=["pixels", "clip_score"], keep_captions=True)
     assert again == found and regrouped == groups
+
+
+def test_a_column_of_the_source_ranks_by_its_numbers(spark):
+    rows = [("a", "9", "k"), ("b", "10", "k"), ("c", "none", "k"), ("d", None, "k")]
+    frame = spark.createDataFrame(rows, "image_id string, `extra.views` string, key string")
+    ranks = {r.item: r["rank"][1] for r in ranked(frame, "key", ["extra.views"]).collect()}
+    assert ranks == {"a": -9, "b": -10, "c": float("inf"), "d": float("inf")}
 
 
 def test_a_million_equal_pictures(spark):

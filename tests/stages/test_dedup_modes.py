@@ -13,6 +13,7 @@ from curation.methods import link_pooled, semdedup
 from curation.parts import write_part
 from curation.recipe import check_settings
 from curation.records import write_record
+from curation.representatives import CAPTION_DDL
 from curation.schema import hex_id
 from curation.signals import SIGNALS
 from curation.stages import STAGES
@@ -109,17 +110,22 @@ def test_pairs_are_linked_by_their_pooled_vectors(spark, vectors, small_cells):
     pooled = to_binary(signal(*as_lists, image_weight=0.7))
     rows = [(r[0], hex_id("one image"), v.as_py(), *r[3:]) for r, v in zip(rows_of(vectors), pooled)]
     ddl = DDL.replace("image_embedding", "pooled_embedding")
-    frame = spark.createDataFrame(rows, ddl).repartition(3)
+    said = "concat('caption ', uid) caption", "'alt' caption_kind", f"cast(null as {CAPTION_DDL}) captions"
+    frame = spark.createDataFrame(rows, ddl).repartition(3).selectExpr("*", *said)
     settings = {"vectors": "pooled_embedding", "unit": "pair", "mode": "components", "exact": True}
+    settings |= {"keep_captions": True}
     result, sides = STAGES["dedup_embeddings"](frame, threshold=THRESHOLD, **settings)
     labels = link_pooled(unit_rows(vectors), unit_rows(texts), 0.7, 1 - THRESHOLD)
-    kept = {r.uid for r in result.where("keep").select("uid").collect()}
+    told = result.collect()
+    kept = {r.uid for r in told if r.keep}
     number = {row[0]: n for n, row in enumerate(rows)}
     assert sorted(labels[number[uid]] for uid in kept) == sorted(set(labels)) and 100 < len(kept) < 450
     groups = sides["duplicates"].collect()
     assert len(groups) == len(rows) - len(kept)
     assert all(labels[number[g.uid]] == labels[number[g.representative]] and g.group in kept for g in groups)
-    assert {r.drop_reason for r in result.collect()} == {None, "duplicate_pair"}
+    assert {r.drop_reason for r in told} == {None, "duplicate_pair"}
+    texts = {r.uid: {c.text for c in r.captions or []} for r in told}
+    assert all(f"caption {g.uid}" in texts[g.group] for g in groups) and sum(map(len, texts.values())) == len(groups)
 
 
 @pytest.mark.parametrize("mode", ["representative", "components"])

@@ -130,3 +130,26 @@ def test_attributes_are_weighed_as_the_solver_says(spark):
     assert [rows[uid].keep for uid in UIDS] == [draws[uid] < rows[uid].keep_probability for uid in UIDS]
     before, after = zip(*((r.share, r.share_kept) for r in sides["associations"].collect()))
     assert max(abs(share - 0.5) for share in after) < 0.05 < max(abs(share - 0.5) for share in before)
+
+
+@pytest.mark.parametrize(
+    ("column", "listed", "symbols"),
+    [
+        ("whole", [1, 2], "110"),
+        ("whole", ["1", 3], "101"),
+        ("real", [1], "100"),
+        ("yes", [True], "100"),
+        ("text", ["x", 1], "101"),
+        ("text", [True], "010"),
+    ],
+)
+def test_a_trait_lists_values_of_a_column_of_any_type(listable, column, listed, symbols):
+    trait = Trait.model_validate({"column": column, "in": listed})
+    rows = listable.select("place", trait.symbol().alias("symbol")).collect()
+    assert "".join(row.symbol for row in sorted(rows)) == symbols
+
+
+@pytest.fixture(scope="module")
+def listable(spark):
+    columns = "place int, whole long, real double, yes boolean, text string"
+    return spark.createDataFrame([(0, 1, 1.0, True, "x"), (1, 2, 2.5, False, "true"), (2, 3, None, None, "1")], columns)

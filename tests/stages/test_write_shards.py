@@ -5,7 +5,7 @@ import random
 import pytest
 
 from curation.schema import hex_id
-from curation.stages.write_shards import BLOCK_SHIFT, _place
+from curation.stages.write_shards import BLOCK_SHIFT, _place, _set_order
 
 BLOCK = 1 << BLOCK_SHIFT
 DDL = "uid string, image_id string, kind string, image struct<uri: string, offset: bigint, length: bigint>"
@@ -52,16 +52,21 @@ def test_pairs_without_a_picture_are_no_block(spark):
 
 def test_each_value_of_a_column_has_shards_of_its_own(spark):
     rows = [(*row, [True, False, None][n % 3]) for n, row in enumerate(pairs("table", 1, 0))]
-    frame, sets = _place(spark.createDataFrame(rows, DDL + ", kept boolean"), 50, 0, by="kept")
+    frame, sets = _place(spark.createDataFrame(rows, DDL + ", `extra.kept` boolean"), 50, 0, by="extra.kept")
     assert [(s["set"], s["first_shard"], s["shards"], s["samples"]) for s in sets] == [
         ("true", 0, 3, 134),
         ("false", 3, 3, 133),
         ("", 6, 3, 133),
     ]
-    found = {(row.shard // 3, row.kept) for row in frame.collect()}
+    found = {(row.shard // 3, row["extra.kept"]) for row in frame.collect()}
     assert found == {(0, True), (1, False), (2, None)}
     sizes = [row["count"] for row in frame.groupBy("shard").count().orderBy("shard").collect()]
     assert sizes == [50, 50, 34, 50, 50, 33, 50, 50, 33]
+
+
+def test_sets_come_in_the_order_of_their_values():
+    values = ["true", "-3", "5.0E-5", "2", "10", "1.0E10", "1e5", "false", "text", ""]
+    assert sorted(sorted(values), key=_set_order) == values
 
 
 @pytest.mark.parametrize("giants", [False, True])
