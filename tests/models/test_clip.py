@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from curation.errors import MissingModelError, RecipeError
 from curation.models import clip as clips
-from curation.models.clip import Clip, digest, load, resolve
+from curation.models.clip import Clip, _loaded, digest, load, resolve
 
 torch = pytest.importorskip("torch")
 clips.ensure_torchvision()
@@ -129,7 +129,7 @@ def test_the_number_of_threads_changes_no_bit(name: str, clip: Clip, pictures: l
 
 
 def test_memory_that_runs_out_halves_the_batch(name: str, pictures: list[np.ndarray]) -> None:
-    small = load.__wrapped__(name, "cpu")
+    small = _loaded.__wrapped__(name, "cpu", None, ())
     whole, encode = small.embed_images(pictures), small.model.encode_image
 
     def fails_above_four(batch: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from curation.errors import RecipeError
 from curation.models import device
 
 torch = pytest.importorskip("torch")
-from curation.models.clip import here, load  # noqa: E402 - needs the line above
+from curation.models.clip import _loaded, here, load  # noqa: E402 - needs the line above
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_a_gpu_gives_the_same_vectors(model, pictures, precision, least):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_memory_that_runs_out_on_a_gpu_halves_the_batch(model, pictures):
-    found = load.__wrapped__(model, "cuda:0", "fp32")
+    found = _loaded.__wrapped__(model, "cuda:0", "fp32", ())
     whole, encode = found.embed_images(pictures), found.model.encode_image
 
     def greedy(batch):
