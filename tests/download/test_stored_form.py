@@ -193,6 +193,12 @@ def test_a_page_has_the_same_bytes_however_it_was_fetched(tmp_path, jpeg):
         for folder, order, per_host in (("a", 1, 1), ("b", -1, 20)):
             fetch(tmp_path / folder, urls[::order], per_host=per_host)
     [a], [b] = (list(tmp_path.glob(f"{folder}/images/*.tar")) for folder in "ab")
+def test_a_picture_that_does_not_fit_on_the_disk_ends_the_download(tmp_path, no_room):
+    page = Page(str(tmp_path), 0, [])
+    with no_room():
+        page.keep("a", made(drawn(8, 8))._replace(data=bytes(100_000)))
+
+
     assert a.read_bytes() == b.read_bytes() and a.name == b.name
 
 
