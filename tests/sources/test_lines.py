@@ -64,6 +64,14 @@ def test_a_record_may_run_over_lines(tmp_path: Path, rows: Callable) -> None:
     csv.writer(file).writerows([["url", "caption"], [URL.format(0), text], [URL.format(1), "four"]])
     found = rows(tables.read(table(tmp_path / "t.csv", file.getvalue()), None)).found
     assert [(row["document"], row["caption"]) for row in found] == [("0", text), ("1", "four")]
+def test_a_table_whose_first_records_are_all_broken(tmp_path: Path, rows: Callable) -> None:
+    for records, errors in ((19, 19), (20, 21)):
+        content = b'"a" b,c\n' * records + b"url,caption\n" + lines(1)[0]
+        result = rows(tables.read(table(tmp_path / "t.csv", content), None))
+        assert (len(result.found), len(result.rejected)) == (20 - records, errors)
+    assert ("", "bad_file") in result.errors()
+
+
 
 
 @pytest.mark.parametrize("more", [MORE_LINES, MORE_LINES + 1])
