@@ -203,3 +203,10 @@ def test_empty_files_give_nothing(tmp_path: Path, rows: Callable, content: str) 
     for suffix in (".csv", ".tsv", ".jsonl"):
         if suffix != ".jsonl" or not content.strip("\ufeff\n"):
             assert rows(tables.read(table(tmp_path / f"t{suffix}", content), None)) == ([], [])
+def test_one_null_does_not_make_all_lists_of_json_texts(tmp_path: Path, rows: Callable) -> None:
+    records = [{"url": URL.format(n), "text": text} for n, text in enumerate((["a", "b"], ["c", None], [], None))]
+    result = rows(tables.read(table(tmp_path / "t.jsonl", "\n".join(map(json.dumps, records))), None))
+    assert [row["caption"] for row in result.found] == ["a", "b", "c"]
+    assert result.errors() == [("2", "no_caption"), ("3", "no_caption")]
+
+
