@@ -164,6 +164,7 @@ UNREADABLE = {
     "429": (answering(b"", 429), "robots_unreachable"),
     "reset": (resetting, "reset"),
     "large": (answering(b"User-agent: *\nDisallow: /\n" + b"#" * (600 << 10)), "robots"),
+    "501": (answering(b"", 501), "robots_unreachable"),
     "endless": (answering(b"User-agent: *\nDisallow:\n" + b"#" * (5 << 20)), "robots_unreachable"),
     "late": (answering(b"User-agent: *\n" + b"#" * (500 << 10) + b"\nDisallow: /\n"), "ok"),  # beyond what is read
     "cycle": (redirecting("/robots.txt"), "too_many_redirects"),
