@@ -30,6 +30,7 @@ DELIMITERS = ",\t;|"
 BAD_FILE = "bad_file"
 END = object()
 IS_URL = re.compile(WEB_URL)
+csv.field_size_limit(LINE_CHARS)  # else 128 KiB
 
 
 class Chunk(NamedTuple):
