@@ -1,14 +1,17 @@
 """Servers are asked no more, no faster and for nothing else than they allow."""
 
+import asyncio
 import itertools
 import time
 from email.utils import formatdate
 
 import pytest
 from multidict import CIMultiDict
+from yarl import URL
 
-from curation.download.politeness import seconds
-from curation.download.robots import header_opt_out, page_opt_out
+from curation.download.politeness import Politeness, seconds
+from curation.download.robots import Robots, header_opt_out, page_opt_out
+from curation.download.settings import HOST_FAILURES, Settings
 from tests.download.serving import Site, answering, fetch, redirecting, resetting, send
 
 
@@ -179,6 +182,28 @@ def test_robots_txt_that_is_not_there_or_not_what_it_should_be(tmp_path, jpeg, n
         assert fetch(tmp_path, [site.url("/a")])[site.url("/a")]["status"] == status
         assert (site.asked["/a"] == 1) == (status == "ok")
     assert not outside
+
+
+def test_files_forgotten_while_they_are_read_are_not_counted(monkeypatch):
+    monkeypatch.setattr("curation.download.robots.ROBOTS_TEXTS", 100)
+    later = asyncio.Event()
+
+    async def answer(url):
+        if url.host == "a":
+            await later.wait()
+        return 200, b"#" * 60
+
+    async def ask():
+        robots = Robots(answer, "curation")
+        first = asyncio.create_task(robots.check(URL("http://a/")))
+        await asyncio.sleep(0)
+        for host in ("b", "c"):
+            await robots.check(URL(f"http://{host}/"))
+        later.set()
+        await first
+        assert list(robots.origins) == ["http://c"] and robots.bytes == 60
+
+    asyncio.run(ask())
 
 
 def test_robots_txt_of_a_redirects_target(tmp_path, jpeg):
