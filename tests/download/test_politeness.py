@@ -164,10 +164,10 @@ UNREADABLE = {
     "binary": (answering(bytes(range(256)) * 9), "ok"),
     "moved": (redirecting("/rules"), "robots"),
     "500": (answering(b"", 500), "robots_unreachable"),
+    "501": (answering(b"", 501), "robots_unreachable"),
     "429": (answering(b"", 429), "robots_unreachable"),
     "reset": (resetting, "reset"),
     "large": (answering(b"User-agent: *\nDisallow: /\n" + b"#" * (600 << 10)), "robots"),
-    "501": (answering(b"", 501), "robots_unreachable"),
     "endless": (answering(b"User-agent: *\nDisallow:\n" + b"#" * (5 << 20)), "robots_unreachable"),
     "late": (answering(b"User-agent: *\n" + b"#" * (500 << 10) + b"\nDisallow: /\n"), "ok"),  # beyond what is read
     "cycle": (redirecting("/robots.txt"), "too_many_redirects"),
@@ -281,6 +281,15 @@ def test_a_host_that_is_never_free_holds_up_no_one(tmp_path, jpeg, monkeypatch):
         assert time.monotonic() - started < 4  # not 40 / 2 * 0.4
     statuses = [row["status"] for row in rows.values()]
     assert set(statuses) == {"ok", "host_busy"} and statuses.count("ok") == sum(site.asked.values()) - 1
+
+
+@pytest.mark.parametrize("code", ["opt_out", "too_large"])
+def test_a_host_that_answers_between_failures_is_not_left_alone(code):
+    politeness = Politeness(Settings())
+    for codes in (["timeout"] * (HOST_FAILURES - 1), [code], ["timeout"]):
+        for each in codes:
+            politeness.failed("a", each)
+    assert politeness.host("a").failures == 1
 
 
 def test_the_user_agent_names_us_and_a_contact(tmp_path, jpeg):
