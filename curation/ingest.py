@@ -129,6 +129,8 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
     found = tables.read_spark(spark, staging, records)
     rows_found = sum(r["rows"] for r in records)
     merged, known, gone = _merge(found.repartition(1 + rows_found // ROWS_PER_PARTITION, "uid")), 0, 0
+    if 0 < sum(r["pictured"] for r in records) < rows_found:  # a join that most sources do not need
+        merged = _shared(merged, found)
     barred = pool.rules()
     if barred is not None:
         allowed = without(merged, barred)
@@ -187,6 +189,15 @@ def _merge(found: Any) -> Any:
     kept = [F.col(f"row.{n}").alias(n) for n in PAIRS.names if n not in ("uid", "image", "repeats")]
     image = F.coalesce("row.image", "image").alias("image")
     return one.select("uid", *kept, image, "repeats")
+
+
+def _shared(pairs: Any, found: Any) -> Any:
+    """The pairs, those without an image with the smallest that is found for another pair of their image_id."""
+    from pyspark.sql import functions as F
+
+    there = found.where("image IS NOT NULL").groupBy("image_id").agg(F.min("image").alias("_there"))
+    joined = pairs.join(there, "image_id", "left").withColumn("image", F.coalesce("image", "_there"))
+    return joined.select(*PAIRS.names)
 
 
 def _commit_rejects(pool: Pool, key: str, records: list[dict]) -> None:

@@ -71,7 +71,7 @@ def read_unit(pool: str, key: str, name: str | None, unit: dict[str, Any]) -> di
 def _write_found(found: str, rejects: str, images: PoolImages, name: str | None, unit: dict) -> dict[str, Any]:
     from curation.sources import SOURCES
 
-    rows = rejected = 0
+    rows = rejected = pictured = 0
     with (
         committing(found) as found_file,
         committing(rejects) as rejects_file,
@@ -82,11 +82,13 @@ def _write_found(found: str, rejects: str, images: PoolImages, name: str | None,
             if "identity" in batch.schema.names:
                 pairs.write_batch(_as_pairs(batch, name or unit["kind"], unit))
                 rows += batch.num_rows
+                pictured += batch.num_rows - batch.column("image").null_count
             else:
                 refused.write_batch(_as_rejects(batch, unit["uri"]))
                 rejected += batch.num_rows
     return {
         "rows": rows,
+        "pictured": pictured,
         "bytes": found_file.bytes,
         "rejected": rejected,
         "rejects_bytes": rejects_file.bytes,

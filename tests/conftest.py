@@ -1,11 +1,14 @@
 """Fixtures shared by all tests: one lazy Spark session, the shared data, drawn pictures, a small pool."""
 
+import contextlib
 import os
+import resource
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from curation.errors import OutputError
 from tests.s3_server import point_here
 
 point_here()  # before any JVM starts: workers have the environment of that moment
@@ -21,6 +24,23 @@ def shared():
     if not SHARED.is_dir():
         pytest.skip(f"no shared data at {SHARED}")
     return SHARED
+
+
+@pytest.fixture
+def no_room():
+    """A block in which no file may become larger than 64 KiB, and which must end by saying so."""
+
+    @contextlib.contextmanager
+    def block():
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
+        try:
+            with pytest.raises(OutputError, match=r"File too large: make room, or set \w+ to another folder"):
+                yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return block
 
 
 @pytest.fixture(scope="session")

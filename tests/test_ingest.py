@@ -68,14 +68,18 @@ def test_images_of_a_compressed_tar_are_copied_into_the_pool_and_readable(spark,
     picture = buffer.getvalue()
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name, data in (("a.b.png", picture), ("a.b.txt", b"a green circle"), ("c.txt", b"lonely")):
+        texts = {"a.b.txt": b"a green circle", "a.b.json": b'{"url": "http://a/1.png"}', "c.txt": b"lonely"}
+        for name, data in {"a.b.png": picture, **texts}.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
     (tmp_path / "shard.tar.gz").write_bytes(gzip.compress(packed.getvalue()))
-    result = ingest([str(tmp_path / "shard.tar.gz")], out=str(tmp_path / "pool"), name="mine")
-    assert (result["rows"], result["rejected"]) == (1, 1)
-    (pair,) = _pairs(str(tmp_path / "pool"), spark).values()
+    table = _table(tmp_path / "t.tsv", [("http://a/1.png", "shown elsewhere"), ("http://a/2.png", "not there")])
+    result = ingest([str(tmp_path / "shard.tar.gz"), table], out=str(tmp_path / "pool"), name="mine")
+    assert (result["rows"], result["rejected"]) == (3, 1)
+    pairs = {pair.caption: pair for pair in _pairs(str(tmp_path / "pool"), spark).values()}
+    pair = pairs["a green circle"]
+    assert pairs["shown elsewhere"].image == pair.image and pairs["not there"].image is None
     assert pair.source == "mine" and pair.image.uri.startswith(str(tmp_path / "pool/images/"))
     assert next(read_pointers([pair.image.asDict()])) == picture
     with tarfile.open(pair.image.uri) as archive:  # the pool's own tar is a plain tar

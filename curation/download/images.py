@@ -109,10 +109,17 @@ def _at(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def encode(pixels: np.ndarray, extension: str, quality: int) -> bytes:
-    """An encoded image: jpg and webp of quality 0 to 100, png of compression 0 to 9; JPEG with colour at half size."""
-    if extension == "jpg":
-        return simplejpeg.encode_jpeg(pixels, quality, "RGB", "420", fastdct=False)
-    file = io.BytesIO()
-    options = {"compress_level": quality} if extension == "png" else {"quality": quality}
-    Image.fromarray(pixels).save(file, extension, **options)
+    """An encoded image: jpg and webp of quality 0 to 100, png of compression 0 to 9; JPEG with colour at half size.
+
+    Raises BadItemError not_supported where a side is longer than the format can have.
+    """
+    try:
+        if extension == "jpg":
+            return simplejpeg.encode_jpeg(pixels, quality, "RGB", "420", fastdct=False)
+        file = io.BytesIO()
+        options = {"compress_level": quality} if extension == "png" else {"quality": quality}
+        Image.fromarray(pixels).save(file, extension, **options)
+    except ValueError as error:
+        height, width = pixels.shape[:2]
+        raise BadItemError("not_supported", f"{extension} of {width} x {height}: {error}") from error
     return file.getvalue()

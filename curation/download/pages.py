@@ -51,7 +51,7 @@ class Page:
                 if self.spool is None:
                     self.spool, name = tempfile.mkstemp(dir=folder)
                     os.unlink(name)  # gone with the process, however that ends
-                os.pwrite(self.spool, found.data, self.size)
+                _write_all(self.spool, found.data, self.size)
             except OSError as error:
                 raise OutputError(
                     f"{folder}: {error.strerror}: make room, or set CURATION_TMP to another folder, and run the same "
@@ -100,6 +100,13 @@ class Page:
             file.write(end_of_archive(file.tell()))
         os.close(self.spool)
         return {"name": name, "bytes": file.bytes, "sha256": file.sha256.hexdigest(), "images": len(rows)}
+
+
+def _write_all(file: int, data: bytes, place: int) -> None:
+    """Write at a place of a file. On a disk that fills up the system writes a part, and only the next write fails."""
+    while data:
+        count = os.pwrite(file, data, place)
+        data, place = data[count:], place + count
 
 
 def _write_member(file: Any, name: str, data: bytes) -> int:

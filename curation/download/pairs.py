@@ -19,12 +19,17 @@ def images(pairs: Any) -> Any:
 
 
 def with_images(pairs: Any, downloads: Any) -> Any:
-    """The pairs, `image` filled in from the table `downloads`, and `_status` and `_detail` of what was fetched."""
+    """The pairs, `image` filled in from the table `downloads`, and `_status` and `_detail` of what was fetched.
+
+    What another pair has is not fetched: a pair without gets the smallest of its image_id.
+    """
+    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     fetched = downloads.select("image_id", F.col("image").alias("_fetched"), F.col("status").alias("_status"), "detail")
     joined = pairs.join(fetched, "image_id", "left")
-    there = joined.withColumn("image", F.coalesce("image", "_fetched")).withColumnRenamed("detail", "_detail")
+    others = F.min("image").over(Window.partitionBy("image_id"))
+    there = joined.withColumn("image", F.coalesce("image", "_fetched", others)).withColumnRenamed("detail", "_detail")
     return there.drop("_fetched")
 
 

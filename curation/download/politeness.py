@@ -84,6 +84,8 @@ class Politeness:
         """A request to the host ended with this code."""
         if code in HOST_CODES:
             self.host(name).failures += 1
+        elif code in ("opt_out", "too_large"):  # it answered
+            self.worked(name)
 
     def worked(self, name: str) -> None:
         """A request to the host went through, whatever the answer was."""

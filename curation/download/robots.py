@@ -80,9 +80,11 @@ class Robots:
 
     def _make_room(self, origin: str, size: int) -> None:
         """Forget the origins not asked for longest; they are read again where they come up again."""
-        if origin in self.origins:
-            self.origins[origin] = (self.origins[origin][0], size)
-        self.bytes += size
+        if origin not in self.origins:  # forgotten while it was read
+            return
+        task, before = self.origins[origin]
+        self.origins[origin] = (task, size)
+        self.bytes += size - before
         while self.bytes > ROBOTS_TEXTS and len(self.origins) > 1:
             _, (_, freed) = self.origins.popitem(last=False)
             self.bytes -= freed

@@ -121,7 +121,7 @@ class Visitor:
     def _checked(self, answer: Answer, errand: Errand) -> Answer:
         """The answer, if it is one to go on with; an error of the server is one for any errand."""
         code = f"http_{answer.status}"
-        if code in AGAIN or (errand.image and answer.status != 200):
+        if code in AGAIN or answer.status >= 500 or (errand.image and answer.status != 200):
             raise BadItemError(code, answer.url.host)
         return answer
 

@@ -18,7 +18,7 @@ from curation.metadata.wikipedia import Skipped
 from curation.methods.ngrams import word_runs
 from curation.stage import cached
 
-HELD = 1 << 19  # different bi-grams or titles that a task holds before it passes their counts on: about 150 MB
+HELD = 1 << 19  # different words, bi-grams or titles that a task holds before it passes their counts on: about 150 MB
 BATCH_ROWS = 1 << 15
 # A uni-gram or title has no `next`; how many documents of a file were read or skipped (`word` its name, `next` the
 # reason) has no `language`.
@@ -65,7 +65,7 @@ def count_ngrams(longest: int, wanted: Collection[str] | None = None) -> Callabl
             runs = list(_runs(word_runs(tokenizer(language).spaced(text)), longest))
             words.update(itertools.chain.from_iterable(runs))
             pairs.update(itertools.chain.from_iterable(map(itertools.pairwise, runs)))
-            if sum(len(pairs) for _, pairs in held.values()) >= HELD:
+            if sum(len(words) + len(pairs) for words, pairs in held.values()) >= HELD:
                 yield from _flushed(held)
         yield from _flushed(held)
         yield from tallies(unit["uri"], read)

@@ -30,6 +30,7 @@ DELIMITERS = ",\t;|"
 BAD_FILE = "bad_file"
 END = object()
 IS_URL = re.compile(WEB_URL)
+csv.field_size_limit(LINE_CHARS)  # else 128 KiB
 
 
 class Chunk(NamedTuple):
@@ -62,7 +63,10 @@ def csv_chunks(file: TextIO, *, tabs: bool) -> Iterator[Chunk]:
     """
     records = _records(read_lines(file), quoted=not tabs, delimiter="\t" if tabs else None)
     head = list(itertools.islice(records, HEAD_RECORDS))
-    names, header = _names([fields for _, fields in head if isinstance(fields, list)])
+    good = [fields for _, fields in head if isinstance(fields, list)]
+    names, header = _names(good)
+    if len(head) == HEAD_RECORDS and not good:
+        records = iter([(0, Reject("", BAD_FILE, f"none of its first {HEAD_RECORDS} records can be read"))])
     head = [record for record in head if record[1] is not header]
     return row_chunks(itertools.chain(head, records), lambda rows: _text_batch(names, rows))
 

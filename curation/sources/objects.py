@@ -97,10 +97,12 @@ def _json_batch(rows: list[dict]) -> pa.RecordBatch:
 
 
 def _json_column(values: list[Any]) -> pa.Array:
-    """Texts, or lists of texts where every list holds nothing else; all other values become JSON."""
+    """Texts, or lists of texts where any list holds one; all other values become JSON, null stays null."""
     lists = [value for value in values if isinstance(value, list)]
-    if lists and all(isinstance(item, str) for value in lists for item in value):
-        found = [value if isinstance(value, list | None) else [_json_scalar(value)] for value in values]
+    items = [item for value in lists for item in value]
+    if lists and (not items or any(isinstance(item, str) for item in items)):
+        rows = (value if isinstance(value, list | None) else [value] for value in values)
+        found = [row and [_json_scalar(item) for item in row] for row in rows]
         return pa.array(encodable(found), pa.list_(pa.string()))
     return pa.array(encodable([_json_scalar(value) for value in values]), pa.string())
 

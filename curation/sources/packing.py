@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from curation.errors import BadItemError
+from curation.errors import BadItemError, OutputError
+from curation.files import FULL
 
 MAGIC = (
     (b"\x1f\x8b", "gzip"),
@@ -21,6 +22,7 @@ MAGIC = (
 UNPACKED_RATIO = 200  # assumption: text shrinks to a tenth, archives of it to no less than a 200th
 UNPACKED_BYTES = 64 << 20  # always allowed, for small archives that are mostly padding
 CUT = (OSError, EOFError, zlib.error)  # what streams raise where they are damaged or cut
+NO_FOLDER = "No usable temporary directory"  # as tempfile says where each folder that it knows is full
 PIECE_BYTES = 4096  # what is lost at most where a zstd stream is cut
 
 
@@ -56,10 +58,24 @@ def unpacked(read: Callable[[int], bytes], limit: int) -> Iterator[BinaryIO]:
     Where the stream fails the file ends, so that whoever reads it finds it cut, as it is.
     """
     with tempfile.TemporaryFile() as plain:
-        with contextlib.suppress(*CUT):
-            while data := read(PIECE_BYTES):
-                if plain.tell() + len(data) > limit:
-                    raise BadItemError("too_large", f"unpacks to more than {limit} bytes")
-                plain.write(data)
+        while data := _before_the_cut(read):
+            if plain.tell() + len(data) > limit:
+                raise BadItemError("too_large", f"unpacks to more than {limit} bytes")
+            plain.write(data)
         plain.seek(0)
         yield plain
+
+
+def _before_the_cut(read: Callable[[int], bytes]) -> bytes:
+    try:
+        return read(PIECE_BYTES)
+    except CUT:
+        return b""
+
+
+def tell_if_full(error: Exception) -> None:
+    """Raise OutputError where an error says that temporary files have no room, which is no fault of what is read."""
+    if getattr(error, "errno", None) in FULL or NO_FOLDER in str(error):
+        folder = tempfile.tempdir or "temporary files"
+        advice = "make room, or set TMPDIR to another folder, and run the same command again"
+        raise OutputError(f"{folder}: {error.strerror}: {advice}") from error

@@ -64,12 +64,12 @@ def normal_url(url: str) -> str | None:
         parts = urlsplit(url)
         host = parts.netloc.lower()
         host = host if host.isascii() else host.encode("idna").decode("ascii")
-    except ValueError:  # UnicodeError, a host that cannot be, is one too
+        # The URL Standard's sets for path and query, joined: what a browser would send.
+        path, query = (quote(part, safe="!$%&'()*+,-./:;=?@[]_~|^") for part in (parts.path or "/", parts.query))
+    except ValueError:  # UnicodeError, a host that cannot be or a lone surrogate, is one too
         return None
     if parts.scheme not in ("http", "https") or not host or re.search(r"[\s<>\"\\^`{|}]", host):
         return None
-    # The URL Standard's sets for path and query, joined: what a browser would send.
-    path, query = (quote(part, safe="!$%&'()*+,-./:;=?@[]_~|^") for part in (parts.path or "/", parts.query))
     return urlunsplit((parts.scheme, host, path, query, ""))
 
 

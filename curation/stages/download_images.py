@@ -22,7 +22,7 @@ def _readable(allow_host: list[str]) -> list[str]:
 Hosts = Annotated[list[str], AfterValidator(_readable)]
 
 
-@stage(output=(*VERDICT.columns, POINTER), pairs=["uid", "image_id", "url", "image", "extra"])
+@stage(output=(*VERDICT.columns, POINTER), version=2, pairs=["uid", "image_id", "url", "image", "extra"])
 def download_images(
     pairs: Any,
     *,

@@ -1,14 +1,17 @@
 """Servers are asked no more, no faster and for nothing else than they allow."""
 
+import asyncio
 import itertools
 import time
 from email.utils import formatdate
 
 import pytest
 from multidict import CIMultiDict
+from yarl import URL
 
-from curation.download.politeness import seconds
-from curation.download.robots import header_opt_out, page_opt_out
+from curation.download.politeness import Politeness, seconds
+from curation.download.robots import Robots, header_opt_out, page_opt_out
+from curation.download.settings import HOST_FAILURES, Settings
 from tests.download.serving import Site, answering, fetch, redirecting, resetting, send
 
 
@@ -161,6 +164,7 @@ UNREADABLE = {
     "binary": (answering(bytes(range(256)) * 9), "ok"),
     "moved": (redirecting("/rules"), "robots"),
     "500": (answering(b"", 500), "robots_unreachable"),
+    "501": (answering(b"", 501), "robots_unreachable"),
     "429": (answering(b"", 429), "robots_unreachable"),
     "reset": (resetting, "reset"),
     "large": (answering(b"User-agent: *\nDisallow: /\n" + b"#" * (600 << 10)), "robots"),
@@ -178,6 +182,28 @@ def test_robots_txt_that_is_not_there_or_not_what_it_should_be(tmp_path, jpeg, n
         assert fetch(tmp_path, [site.url("/a")])[site.url("/a")]["status"] == status
         assert (site.asked["/a"] == 1) == (status == "ok")
     assert not outside
+
+
+def test_files_forgotten_while_they_are_read_are_not_counted(monkeypatch):
+    monkeypatch.setattr("curation.download.robots.ROBOTS_TEXTS", 100)
+    later = asyncio.Event()
+
+    async def answer(url):
+        if url.host == "a":
+            await later.wait()
+        return 200, b"#" * 60
+
+    async def ask():
+        robots = Robots(answer, "curation")
+        first = asyncio.create_task(robots.check(URL("http://a/")))
+        await asyncio.sleep(0)
+        for host in ("b", "c"):
+            await robots.check(URL(f"http://{host}/"))
+        later.set()
+        await first
+        assert list(robots.origins) == ["http://c"] and robots.bytes == 60
+
+    asyncio.run(ask())
 
 
 def test_robots_txt_of_a_redirects_target(tmp_path, jpeg):
@@ -255,6 +281,15 @@ def test_a_host_that_is_never_free_holds_up_no_one(tmp_path, jpeg, monkeypatch):
         assert time.monotonic() - started < 4  # not 40 / 2 * 0.4
     statuses = [row["status"] for row in rows.values()]
     assert set(statuses) == {"ok", "host_busy"} and statuses.count("ok") == sum(site.asked.values()) - 1
+
+
+@pytest.mark.parametrize("code", ["opt_out", "too_large"])
+def test_a_host_that_answers_between_failures_is_not_left_alone(code):
+    politeness = Politeness(Settings())
+    for codes in (["timeout"] * (HOST_FAILURES - 1), [code], ["timeout"]):
+        for each in codes:
+            politeness.failed("a", each)
+    assert politeness.host("a").failures == 1
 
 
 def test_the_user_agent_names_us_and_a_contact(tmp_path, jpeg):

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.download.pages import Page
+from curation.download.pairs import with_images
 from curation.download.pool import download
 from curation.download.settings import checked
 from curation.download.task import fetch_pages
@@ -115,6 +116,17 @@ def _check_whole(spark, out, jpeg):
     for path in Path(out, "pairs").rglob("*.parquet"):
         PAIRS.check(pq.read_schema(path), str(path))
     assert len(list(Path(out, "pairs").iterdir())) == 1
+
+
+def test_a_picture_that_another_pair_has_is_for_all(spark):
+    image = "image struct<uri string, offset bigint, length bigint>"
+    rows = [("1", "a", None), ("2", "a", ("f", 9, 9)), ("3", "a", ("e", 9, 9)), ("4", "b", None), ("5", "c", None)]
+    pairs = spark.createDataFrame(rows, f"uid string, image_id string, {image}")
+    got = spark.createDataFrame(
+        [("c", ("d", 9, 9), "ok", None)], f"image_id string, {image}, status string, detail string"
+    )
+    found = {row.uid: row.image and row.image.uri for row in with_images(pairs, got).collect()}
+    assert found == {"1": "e", "2": "f", "3": "e", "4": None, "5": "d"}
 
 
 RECIPE = """# test

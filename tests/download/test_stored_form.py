@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from curation.decode import decode
-from curation.download.images import picture, resized
+from curation.download.images import encode, picture, resized
 from curation.download.pages import Page
 from curation.download.pool import download
 from curation.download.settings import Settings, checked
@@ -60,6 +60,12 @@ def test_sizes_and_formats(mode, extension):
     assert found.sha256 == hashlib.sha256(found.data).hexdigest()
     assert (found.original["width"], found.original["height"], found.original["format"]) == (800, 300, "jpg")
     assert found.original["sha256"] == hashlib.sha256(drawn(800, 300)).hexdigest()
+
+
+@pytest.mark.parametrize(("extension", "side"), [("jpg", 65_501), ("webp", 16_384)])
+def test_a_side_that_a_format_cannot_have(extension, side):
+    with pytest.raises(BadItemError, match=f"not_supported: {extension} of {side} x 1"):
+        encode(np.zeros((1, side, 3), np.uint8), extension, 90)
 
 
 def test_a_border_is_white_and_in_the_middle():
@@ -185,6 +191,12 @@ def test_the_tar_holds_each_image_beside_what_it_is(tmp_path, jpeg):
             record = json.loads(tar.extractfile(f"{image_id}.json").read())
             assert record == {"url": url, "format": "jpg", "height": 120, "width": 160, "sha256": rows[url]["sha256"]}
     assert names == sorted(names) and len(names) == 10
+
+
+def test_a_picture_that_does_not_fit_on_the_disk_ends_the_download(tmp_path, no_room):
+    page = Page(str(tmp_path), 0, [])
+    with no_room():
+        page.keep("a", made(drawn(8, 8))._replace(data=bytes(100_000)))
 
 
 def test_a_page_has_the_same_bytes_however_it_was_fetched(tmp_path, jpeg):

@@ -38,6 +38,13 @@ def test_counts_are_those_of_a_plain_loop(tmp_path, monkeypatch, held):
     assert read == {"documents": 4} and (rows > len(words) + len(pairs) + 1) == (held < 10)
 
 
+def test_texts_of_one_word_are_not_held_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(counting, "HELD", 3)
+    (tmp_path / "a.txt").write_text("a\nb\nc\n" * 4)
+    words, _, _, rows = counted(tmp_path / "a.txt")
+    assert words == {"a": 4, "b": 4, "c": 4} and rows == 3 * 4 + 1
+
+
 def test_a_word_that_is_too_long_breaks_the_chain(tmp_path):
     (tmp_path / "a.txt").write_text(TEXT)
     words, pairs, _, _ = counted(tmp_path / "a.txt", longest=19)

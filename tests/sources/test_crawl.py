@@ -493,6 +493,12 @@ def test_an_error_of_the_pool_is_not_an_error_of_the_file(tmp_path: Path, jpeg: 
         list(crawl.read(written(tmp_path / "a.warc.gz", packed(site(2, jpeg))), Full()))
 
 
+def test_a_full_temporary_folder_is_no_fault_of_the_archive(tmp_path: Path, jpeg: bytes, no_room: Callable) -> None:
+    path = written(tmp_path / "a.warc.zst", zstandard.compress(b"".join(site(40, jpeg))))
+    with no_room():
+        list(crawl.read(path, None))
+
+
 def test_revisits_have_what_they_refer_to(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes) -> None:
     same = {"WARC_Payload_Digest": "sha1:AAAA"}
     page = b"<base href=/x/><img src=%b alt='%b'>"

@@ -50,12 +50,26 @@ def test_one_bad_line_of_ten_thousand(tmp_path: Path, rows: Callable, what: str)
 
 
 @pytest.mark.parametrize(
-    "line", [b"http://a.org/b.jpg,a \0dog\n", b"http://a.org/b.jpg,a d\xffg\n", b"http://a.org/b.jpg," + b"x" * 10**6]
+    "line",
+    [
+        b"http://a.org/b.jpg,a \0dog\n",
+        b"http://a.org/b.jpg,a d\xffg\n",
+        b"http://a.org/b.jpg," + b"x" * 10**6,
+        b'http://a.org/b.jpg,"' + b"x" * 10**6 + b'"\n',
+    ],
 )
 def test_lines_that_are_odd_but_good(tmp_path: Path, rows: Callable, line: bytes) -> None:
     result = rows(tables.read(table(tmp_path / "t.csv", b"url,caption\n" + line), None))
     (row,) = result.found
     assert row["caption"] in ("a dog", "a d\ufffdg", "x" * CAPTION_CHARS)
+
+
+def test_a_table_whose_first_records_are_all_broken(tmp_path: Path, rows: Callable) -> None:
+    for records, errors in ((19, 19), (20, 21)):
+        content = b'"a" b,c\n' * records + b"url,caption\n" + lines(1)[0]
+        result = rows(tables.read(table(tmp_path / "t.csv", content), None))
+        assert (len(result.found), len(result.rejected)) == (20 - records, errors)
+    assert ("", "bad_file") in result.errors()
 
 
 def test_a_record_may_run_over_lines(tmp_path: Path, rows: Callable) -> None:
@@ -188,6 +202,13 @@ def test_columns_may_come_and_go_in_json(tmp_path: Path, rows: Callable) -> None
     records = [{"url": URL.format(n), "text": "a dog"} | ({"late": "x"} if n > 15_000 else {}) for n in range(20_000)]
     found = rows(tables.read(table(tmp_path / "t.jsonl", "\n".join(map(json.dumps, records))), None)).found
     assert sum("late" in row["extra"] for row in found) == 4999
+
+
+def test_one_null_does_not_make_all_lists_of_json_texts(tmp_path: Path, rows: Callable) -> None:
+    records = [{"url": URL.format(n), "text": text} for n, text in enumerate((["a", "b"], ["c", None], [], None))]
+    result = rows(tables.read(table(tmp_path / "t.jsonl", "\n".join(map(json.dumps, records))), None))
+    assert [row["caption"] for row in result.found] == ["a", "b", "c"]
+    assert result.errors() == [("2", "no_caption"), ("3", "no_caption")]
 
 
 @pytest.mark.parametrize("content", ["", "\n", "url,caption\n", "\ufeff"])

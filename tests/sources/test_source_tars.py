@@ -4,7 +4,9 @@ import gzip
 import hashlib
 import io
 import json
+import random
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from curation.errors import OutputError
 from curation.sources import tars
 from curation.sources.found import IMAGE_BYTES
 
@@ -157,6 +160,20 @@ def test_packed_tars_are_copied(tmp_path: Path, rows: Callable, sink: Any, jpeg:
     result = rows(tars.read(path, sink))
     assert [sink.bytes_of(row["image"]) for row in result.found] == [jpeg + bytes([n]) for n in range(3)]
     assert sink.extensions == ["jpg"] * 3
+
+
+def test_a_full_temporary_folder_is_no_fault_of_the_tar(
+    tmp_path: Path, no_room: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = random.Random(0).randbytes(100_000)
+    for pack in (gzip.compress, zstandard.compress):
+        path = written(tmp_path / "a.tar.gz", pack(tar([("0.jpg", noise), ("0.txt", b"a dog")])))
+        with no_room():
+            list(tars.read(path, None))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/gone"])  # as if it were full at the start
+    with pytest.raises(OutputError, match="temporary files: No usable"):
+        list(tars.read(path, None))
 
 
 def test_a_tar_that_grows_beyond_measure(tmp_path: Path, rows: Callable, sink: Any) -> None:

@@ -226,6 +226,12 @@ def test_strings_that_are_no_text(tmp_path: Path, rows: Callable) -> None:
         assert [row["caption"] for row in result.found] == [caption]
 
 
+def test_a_url_that_is_no_text(tmp_path: Path, rows: Callable) -> None:
+    whole = json.dumps(envelope([img("SRC.jpg", alt="a dog"), img(alt="a cat")]), separators=(",", ":")).encode()
+    result = read(tmp_path, rows, wat(whole.replace(b"SRC", rb"\ud800")))
+    assert (len(result.found), result.errors()) == (1, [("0#0", "bad_url")])
+
+
 def test_how_many_images_a_page_may_have(tmp_path: Path, rows: Callable) -> None:
     record = envelope([img(f"{n}.jpg", alt="a dog") for n in range(11)])
     result = read(tmp_path, rows, wat(record), page_images=10)

@@ -56,7 +56,10 @@ class Files:
 
     def find(self, href: str) -> str | None:
         """The name of the file that an href means, null where there is none."""
-        path = urlsplit(href).path if is_url(href) else href.partition("#")[0]
+        try:
+            path = urlsplit(href).path if is_url(href) else href.partition("#")[0]
+        except ValueError:  # http://[URL]/a.jpg
+            return None
         for written in dict.fromkeys((path, unquote(path), path.removeprefix(PLOS))):
             folder, _, base = written.replace("\\", "/").rpartition("/")
             meant = _joined(self.home, "" if is_url(href) else folder)

@@ -73,7 +73,7 @@ def _script(mark: str, text: str) -> str:
 
 
 def _over(parts: list[str], element: etree._Element) -> str:
-    base, over = parts[0].strip(), "".join(parts[1:2]).strip()
+    base, over = (part.strip() for part in (*parts, "", "")[:2])
     if over in ACCENTS and len(base) == 1:
         return unicodedata.normalize("NFC", base + ACCENTS[over])
     return base + _script("^", over)

@@ -156,7 +156,8 @@ def _parameters(scanner: Scanner, command: str, at: int) -> tuple[int, str | Non
     number, at = scanner.option(at)
     default, at = scanner.option(at)
     number = (number or "0").strip()
-    return (int(number) if number.isdigit() and int(number) <= MOST_PARAMETERS else -1), default, at
+    is_number = number.isascii() and number.isdigit()
+    return (int(number) if is_number and int(number) <= MOST_PARAMETERS else -1), default, at
 
 
 def _environment(scanner: Scanner, at: int) -> tuple[dict[str, Macro | None], int] | None:

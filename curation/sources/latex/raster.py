@@ -51,7 +51,8 @@ class Rasteriser:
         self.spent = 0.0
 
     def pdf(self, data: bytes, page: int) -> bytes:
-        """A page of a PDF as JPEG. Raises BadItemError `bad_pdf`, `timeout`, `decoder_crash`, `no_pdfium`."""
+        """A page of a PDF as JPEG. Raises BadItemError `bad_pdf`, `timeout`, `decoder_crash`, `no_pdfium`,
+        `too_large`."""
         with self._timed():
             return self._pdf(data, page)
 
@@ -84,7 +85,12 @@ class Rasteriser:
         if len(head) < REPLY.size:
             raise self._ended(self._stop())
         drawn, size = REPLY.unpack(head)
-        reply = process.stdout.read(min(size, IMAGE_BYTES))
+        if size > IMAGE_BYTES:
+            self._stop()  # what it has to say would be taken for the answer to the next request
+            raise BadItemError("too_large", f"drawn as a JPEG of {size} bytes, at most {IMAGE_BYTES} are kept")
+        reply = process.stdout.read(size)
+        if len(reply) < size:
+            raise self._ended(self._stop())
         if drawn:
             return reply
         if reply.startswith((b"ImportError", b"ModuleNotFoundError")):

@@ -210,6 +210,8 @@ def test_text_that_is_hard_to_read(harmless: Callable) -> None:
         article(fig())[:-30],
         article(fig()) + b"<article/>",
         article("<fig><caption></fig>"),
+        article(fig(href="http://[URL]/a.jpg")),
+        article(fig("x <mml:math><mml:mover><!-- x --></mml:mover></mml:math>")),
     ],
 )
 def test_broken_articles_cost_themselves(read: Callable[..., Rows], data: bytes) -> None:

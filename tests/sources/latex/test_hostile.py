@@ -213,6 +213,11 @@ def test_bombs_are_bounded(harmless: Callable) -> None:
         assert captions == ["A good caption."], name
 
 
+def test_a_number_of_arguments_that_is_no_number(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"main.tex": paper("", r"\newcommand{\x}[²]{y}"), "good.png": picture()})
+    assert read(folder / "main.tex").captions() == {"good.png": "A good caption."}
+
+
 LONG = r"\def\x{" + r"\textbf{a} $x_{i}$ " * 800 + "}"
 TOO_MUCH = {
     "open figures": (r"\begin{figure}" * 100_000, "too_many_figures"),

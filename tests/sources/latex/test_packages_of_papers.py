@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import random
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -48,6 +49,13 @@ def zstd(data: bytes) -> bytes:
 
 PACKED = {"p.tar": tar, "p.tar.gz": lambda f: gzip.compress(tar(f)), "p.tgz": lambda f: gzip.compress(tar(f))}
 PACKED |= {"p.tar.zst": lambda f: zstd(tar(f)), "p.zip": zipped, "p.gz": lambda f: gzip.compress(tar(f))}
+
+
+def test_a_full_temporary_folder_is_no_fault_of_the_paper(tmp_path: Path, no_room: Callable) -> None:
+    nested = gzip.compress(tar(FILES | {"noise": random.Random(0).randbytes(100_000)}))
+    (tmp_path / "bulk.tar").write_bytes(tar({"2001/2001.00001.gz": nested}))
+    with no_room():
+        read(tmp_path / "bulk.tar")
 
 
 @pytest.mark.parametrize("name", PACKED)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from curation.errors import BadItemError
 from curation.headers import header
+from curation.sources.latex import raster
 from curation.sources.latex.raster import Rasteriser
 from tests.sources.latex.papers import PREAMBLE, read, write
 
@@ -81,6 +82,15 @@ def test_first_page_in_bounds() -> None:
         assert max(colours(rasteriser.pdf(page_of(b"", "0 0 14400 14400"), 1))[0]) == 512
         with pytest.raises(BadItemError, match="bad_pdf"):
             rasteriser.pdf(pdf("red"), 2)
+
+
+def test_a_drawing_that_is_too_large_costs_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Rasteriser(64) as rasteriser:
+        monkeypatch.setattr(raster, "IMAGE_BYTES", 99)
+        with pytest.raises(BadItemError, match="too_large"):
+            rasteriser.pdf(pdf("red"), 1)
+        monkeypatch.undo()
+        assert header(rasteriser.pdf(pdf("red"), 1)).width == 64
 
 
 def test_what_is_no_pdf_costs_itself() -> None:
