@@ -41,6 +41,8 @@ def test_an_altered_score_is_named(copy, change, capsys):
     assert verify(str(copy)) == []  # signed again: only the models can tell
     assert verify_release(str(copy), rescore=1000)["faults"] == 1
     assert f"{uid}: wanted clip_score " in capsys.readouterr().err
+    told = verify_release(str(copy), rescore=1000, fix=True, out=str(copy.parent / "new"))
+    assert told["faults"] == 1 and "mended" not in told  # a new release would have the same score
 
 
 def test_a_difference_within_the_tolerance_is_none(copy):

@@ -199,7 +199,10 @@ def test_the_command_says_each_fault_on_a_line_and_exits_with_1(make_release, ca
         verify(str(out))
 
 
-def test_progress_counts_shards(make_release):
+def test_progress_counts_shards(make_release, monkeypatch):
     told: list[tuple[int, int]] = []
+    compared = []
+    monkeypatch.setattr("curation.shards.verify._uid_faults", lambda *given: compared.append(given) or [])
     verify(str(make_release(samples=20, per_shard=8)), lambda done, shards: told.append((done, shards)))
     assert told == [(1, 3), (2, 3), (3, 3)]
+    assert compared[0][0].type == pa.large_string()  # of 67 million uids a string array is full
