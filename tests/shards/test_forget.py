@@ -202,6 +202,14 @@ def test_killed_at_any_write_and_run_again(made, listed, tmp_path, monkeypatch):
         forget(made.out, out=str(out), uids=files)
         assert sha256(out / "manifest/release.json") == wanted
     assert calls == 6
+    out, drawn = tmp_path / "stopped_last", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("curation.shards.forget.remove_folder", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            forget(made.out, out=str(out), uids=files)
+    monkeypatch.setattr("curation.report.report.report", drawn.append)
+    forget(made.out, out=str(out), uids=files)
+    assert drawn == [str(out)] and not (out / "manifest/parts").exists()
 
 
 def test_refusals(made, listed, tmp_path):
