@@ -16,7 +16,7 @@ from curation.files import join, local_path
 from curation.methods.uniforms import keyed_uniforms
 from curation.shards.cache import ShardCache, default_folder
 from curation.shards.captions import Captions, drawn_captions
-from curation.shards.manifest import Release
+from curation.shards.manifest import Release, decoded
 from curation.shards.order import Deal, Even, Split, draws, keyed_order, left_of, merged
 from curation.shards.select import Weights, select
 
@@ -228,7 +228,7 @@ class ManifestDataset(IterableDataset):
             encoded = data[first:last]
             yield {
                 "uid": uids[row],
-                "image": self.transform(self.decode(encoded)) if self.transform else encoded,
+                "image": self.transform(decoded(encoded, uids[row], self.decode)) if self.transform else encoded,
                 "text": self.tokenizer(texts[row]) if self.tokenizer else texts[row],
                 **{name: values[row] for name, values in others.items()},
             }
