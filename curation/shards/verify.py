@@ -9,15 +9,15 @@ import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.errors import RecipeError
+from curation.errors import BrokenTableError, RecipeError
 from curation.files import join
 from curation.images import threads
-from curation.records import record_text, seal_fault
+from curation.records import read_record, record_text, seal_fault
 from curation.schema import SAMPLES, SCHEMA_VERSION, SHARDS, SUBSET
 from curation.shards.check import COLUMNS, member_faults
 from curation.shards.layout import layout_faults, picture_faults, vector_faults
 from curation.shards.listed import Checked, check_bytes, check_table, check_tables
-from curation.shards.manifest import Release
+from curation.shards.manifest import CLAIM, Release
 from curation.shards.mark import MARK, OPTIONAL, PARTS, parsed, read_mark
 
 MAX_THREADS = 8  # hashing runs beside itself, the rest of a shard's check does not: more would wait for each other
@@ -34,6 +34,10 @@ def verify(out: str, progress: Callable[[int, int], None] | None = None, *, deco
     text = read_mark(out)
     mark, fault = parsed(text)
     faults = [f"{MARK}: {fault}"] if fault else [*_mark_faults(text, mark)]
+    try:
+        read_record(join(out, CLAIM))
+    except BrokenTableError as error:
+        faults.append(str(error))
     if mark is not None and mark["schema_version"] <= SCHEMA_VERSION:
         faults += _content_faults(Release(out, mark, {}), progress, decode)
     return [_one_line(fault) for fault in faults]
@@ -87,8 +91,10 @@ def _mended(release: str, out: str, decode: bool) -> dict[str, Any]:
     from curation.shards import mend
 
     source = mend.lenient(release)
+    both = min(len(source.tars), len(source.mark["samples"]))  # beyond it a shard lacks its tar or its rows
     shards = range(max(len(source.tars), len(source.mark["samples"])))
-    return mend.mend(release, out, [not _shard(source, number, decode).faults for number in shards], decode=decode)
+    sound = [number < both and not _shard(source, number, decode).faults for number in shards]
+    return mend.mend(release, out, sound, decode=decode)
 
 
 def _show(done: int, shards: int) -> None:

@@ -117,6 +117,14 @@ def test_a_torn_footer(make_release):
     assert any(f.startswith(f"{TABLE}: wanted a Parquet table, found one that cannot") for f in verify(str(out)))
 
 
+def test_a_recipe_json_edited_by_hand(make_release):
+    """No reader opens such a release."""
+    out = make_release(samples=2)
+    (out / "recipe.json").write_text('{"pool": "elsewhere"}')
+    (fault,) = verify(str(out))
+    assert "recipe.json: wanted as last field the digest" in fault
+
+
 def test_a_folder_in_place_of_a_file(make_release):
     out = make_release(samples=12, per_shard=8)
     (out / TAR).unlink()
