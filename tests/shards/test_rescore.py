@@ -65,6 +65,14 @@ def test_samples_are_drawn_by_seed(copy):
     assert len({frozenset(named(4, seed)) for seed in range(4)}) > 1
 
 
+def test_pictures_that_were_changed_are_not_scored_again(copy):
+    """The values are of the pictures as found."""
+    mark = read_mark(copy)
+    next(s for s in mark["stages"] if s["run"] == "write_shards")["settings"]["max_side_px"] = 20
+    write_mark(copy, mark)
+    assert rescore(Release.open(str(copy)), 5) == ([], [], ["clip_score"])
+
+
 def _all_wrong(table: pa.Table) -> pa.Table:
     place = table.schema.get_field_index("clip_score")
     return table.set_column(place, table.schema.field(place), pc.add(table["clip_score"], pa.scalar(3, pa.float32())))
