@@ -118,9 +118,11 @@ def _texts(release: Release, rows: pa.Table) -> pa.ChunkedArray:
 
 
 def _words(ids: list[str | None], out: str) -> np.ndarray:
-    bad = next((each for each in ids if each is None or not UID.fullmatch(each)), "")
-    if bad != "":
-        raise SchemaError(f"{out}: wanted uids of 32 hex characters, found {bad!r}; see --uid in curate export --help")
+    bad = [each for each in ids if each is None or not UID.fullmatch(each)]
+    if bad:
+        raise SchemaError(
+            f"{out}: wanted uids of 32 hex characters, found {bad[0]!r}; see --uid in curate export --help"
+        )
     words = np.frombuffer(bytes.fromhex("".join(ids)), ">u8").astype("<u8")
     return words.view(KIND)
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation.errors import BrokenTableError, SchemaError
@@ -163,7 +164,7 @@ def _check_part(uri: str, part: dict[str, Any], made_by: str | None) -> bytes:
     raise BrokenTableError(f"{uri}: wanted {part['bytes']} bytes as committed, found {found}; {remedy(uri, made_by)}")
 
 
-def read_part(uri: str, columns: list[str] | None, filters: list | None) -> pa.Table:
+def read_part(uri: str, columns: list[str] | None, filters: pc.Expression | list | None) -> pa.Table:
     """A part as an Arrow table, its pages checked; BrokenTableError where one is not as committed."""
     try:
         with fsspec.open(uri, "rb") as file:

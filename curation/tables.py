@@ -36,7 +36,7 @@ def read_arrow(
     folder: str, parts: Iterable[dict], columns: list[str] | None = None, uids: list[str] | None = None
 ) -> pa.Table:
     """The listed parts as one Arrow table, in the order listed; only the rows of `uids` where given."""
-    filters = None if uids is None else [("uid", "in", uids)]
+    filters = None if uids is None else pc.field("uid").isin(pa.array(uids, pa.string()))
     return pa.concat_tables([read_part(uri, columns, filters) for uri in part_uris(folder, parts)])
 
 

@@ -72,6 +72,8 @@ def test_what_cannot_be_said_is_refused(made, tmp_path):
             export(made.out, str(tmp_path / "s.npy"), **settings)
     with pytest.raises(SchemaError, match=r"32 hex characters, found 'row \d+"):
         export(made.out, str(tmp_path / "s.npy"), uid="document")
+    with pytest.raises(SchemaError, match="32 hex characters, found ''"):
+        _words(["ab" * 16, ""], "x")
     assert not (tmp_path / "s.npy").exists()
 
 

@@ -60,6 +60,7 @@ class ShardCache:
             if digest.hexdigest() != part["sha256"]:
                 raise BrokenTableError(f"{uri}: wanted sha256 {part['sha256']}, found {digest.hexdigest()}")
             file.flush()
+            os.fsync(file.fileno())  # it has its full size from the start: no size tells later what is missing
             os.link(file.name, path)
 
     @contextlib.contextmanager
@@ -94,7 +95,7 @@ def _mapped(path: str, size: int) -> mmap.mmap:
         fcntl.flock(handle, fcntl.LOCK_SH)
         found = os.fstat(handle)
         if found.st_size != size and found.st_nlink:
-            os.unlink(path)  # the machine stopped before all of it was on the disk
+            os.unlink(path)  # somebody cut it
         if found.st_size != size or not found.st_nlink:  # or removed between the two calls
             raise FileNotFoundError(path)
         os.utime(path, ns=(time.time_ns(),) * 2)

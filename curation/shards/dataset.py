@@ -16,7 +16,7 @@ from curation.files import join, local_path
 from curation.methods.uniforms import keyed_uniforms
 from curation.shards.cache import ShardCache, default_folder
 from curation.shards.captions import Captions, drawn_captions
-from curation.shards.manifest import Release
+from curation.shards.manifest import Release, decoded
 from curation.shards.order import Deal, Even, Split, draws, keyed_order, left_of, merged
 from curation.shards.select import Weights, select
 
@@ -146,17 +146,17 @@ class ManifestDataset(IterableDataset):
             raise RecipeError(f"{self.release.out}: the state is of another {', '.join(other)}: the order would differ")
         self.set_epoch(state["epoch"], state["start"])
         self.done = tuple((first, last) for first, last in state["done"])
+        kind = (state["world"], state["block"], state["split"], state["even"])
+        own = (self.world, self.block, self.split, self.even)
         if "worker" in state:
             worker = get_worker_info()
-            here = [worker.id, worker.num_workers] if worker else [0, 1]
-            if here != state["worker"]:
-                raise RecipeError(
-                    f"the state is of worker {state['worker']}, wanted one of {here}: same workers, or taken="
-                )
+            found = [worker.id, worker.num_workers] if worker else [0, 1]
+            if (found, own) != (state["worker"], kind):
+                told = f"the state is of worker {state['worker']} dealt {kind}, found worker {found} dealt {own}"
+                raise RecipeError(f"{told}: wanted the same (id, workers; world, block, split, even), or taken=")
             self.skipped = state["given"]
             return
-        kind = (state["world"], state["block"], state["split"], state["even"])
-        if kind == (self.world, self.block, self.split, self.even):
+        if kind == own:
             self.start = state["taken"]
             return
         self.done = merged(Deal(sum(self.rows), *kind, self.done).given(state["taken"]))
@@ -228,7 +228,7 @@ class ManifestDataset(IterableDataset):
             encoded = data[first:last]
             yield {
                 "uid": uids[row],
-                "image": self.transform(self.decode(encoded)) if self.transform else encoded,
+                "image": self.transform(decoded(encoded, uids[row], self.decode)) if self.transform else encoded,
                 "text": self.tokenizer(texts[row]) if self.tokenizer else texts[row],
                 **{name: values[row] for name, values in others.items()},
             }

@@ -69,13 +69,13 @@ def claimed(out: str, key: str, source: Release) -> Iterator[str]:
             yield folder
 
 
-def keep_shard(source: Release, out: str, number: int) -> dict[str, Any]:
-    """Take over a shard as it is; its record."""
+def keep_shard(source: Release, out: str, number: int, *, vectors: bool = True) -> dict[str, Any]:
+    """Take over a shard as it is, its vectors only where asked; its record."""
     tar, samples = source.tars[number], source.mark["samples"][number]
-    vectors = embeddings(source, number)
-    for part in (tar, samples, *vectors):
+    beside = embeddings(source, number) if vectors else []
+    for part in (tar, samples, *beside):
         link(source.out, out, part)
-    return {"tar": tar, "samples": samples, "embeddings": vectors}
+    return {"tar": tar, "samples": samples, "embeddings": beside}
 
 
 def embeddings(source: Release, number: int) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def forget(
     key = hex_id(FORGOTTEN, str(source.mark.get("digest")), rules.key, signed_off_by)
     with derive.claimed(out, key, source) as folder:
         if (done := read_record(join(folder, MARK))) is not None:
-            return _summary(folder, done, read_record(join(folder, CHANGES, f"{key[:16]}.json")))
+            return _ended(folder, done, read_record(join(folder, CHANGES, f"{key[:16]}.json")))
         hit = _hit(source, rules, pool or source.places["pool"])
         excluded = _exclude(source, hit.rules, pool) if exclude else None
         hit = hit._replace(dropped=_dropped(source, hit, excluded))
@@ -200,9 +200,7 @@ def _named(lists: dict[str, str | None]) -> list[dict[str, str]]:
 def _finish(
     source: Release, out: str, key: str, records: list[dict], subset: list[dict], diff: dict[str, Any]
 ) -> dict[str, Any]:
-    """Diff, ledger, the release's own stage tables, and last release.json; then its report."""
-    from curation.report.report import report
-
+    """Diff, ledger, the release's own stage tables, and last release.json; then what comes after it."""
     changes = derive.changes(source, out, key, diff, diff["removed"])
     before, after = diff["of"]["samples"], sum(record["tar"]["rows"] for record in records)
     step = {"name": STEP, "run": STEP, "version": 1, "key": key, "on": [], "settings": {}, "signals": {}}
@@ -210,6 +208,13 @@ def _finish(
     derive.stage_tables(source, out, step)
     stages = [*source.mark.get("stages", []), step]
     mark = derive.commit(source, out, records, subset, {"key": key, "stages": stages, "changes": changes})
+    return _ended(out, mark, diff)
+
+
+def _ended(out: str, mark: dict[str, Any], diff: dict[str, Any]) -> dict[str, Any]:
+    """What comes after release.json, which a killed attempt may have left undone; the summary."""
+    from curation.report.report import report
+
     remove_folder(join(out, "manifest", "parts"))
     if "recipe" in mark:
         report(out)

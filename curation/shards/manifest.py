@@ -1,14 +1,14 @@
 """A finished release as its readers see it: only what `manifest/release.json`, written last, lists."""
 
 import mmap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import fsspec
 import pyarrow as pa
 
-from curation.errors import BrokenTableError, SchemaError
+from curation.errors import BadItemError, BrokenTableError, SchemaError
 from curation.files import join, local_path
 from curation.records import read_record, seal_fault
 from curation.schema import SAMPLES, SCHEMA_VERSION, SHARDS, SUBSET, Table
@@ -92,6 +92,15 @@ class Release:
     def open_tar(self, shard: int) -> mmap.mmap | bytes:
         """The bytes of a shard: a memory map of a local file, else the whole file read once."""
         return open_bytes(join(self.out, self.tars[shard]["name"]))
+
+
+def decoded(encoded: bytes, uid: str, decode: Callable[[bytes], Any]) -> Any:
+    """A sample's picture as `decode` gives it; BrokenTableError that names the sample where it does not decode."""
+    try:
+        return decode(encoded)
+    except BadItemError as error:
+        told = f"sample {uid}: its picture does not decode ({error})"
+        raise BrokenTableError(f"{told}; curate verify --decode --fix writes a release without it") from error
 
 
 def open_bytes(uri: str) -> mmap.mmap | bytes:

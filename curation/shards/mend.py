@@ -33,7 +33,11 @@ def lenient(out: str) -> Release:
     mark, fault = parsed(read_mark(out))
     if mark is None:
         raise BrokenTableError(f"{join(out, MARK)}: {fault}; without it nothing says which files are the release's")
-    return Release(out, mark, {"pool": "", "store": ""} | (read_record(join(out, CLAIM)) or {}))
+    try:
+        places = read_record(join(out, CLAIM)) or {}
+    except BrokenTableError:
+        places = {}  # where pool and store lay: the release stands without
+    return Release(out, mark, {"pool": "", "store": ""} | places)
 
 
 def mend(out: str, new: str, sound: list[bool], *, decode: bool = False) -> dict[str, Any]:
@@ -45,6 +49,8 @@ def mend(out: str, new: str, sound: list[bool], *, decode: bool = False) -> dict
     all can still be told which sample they are of.
     """
     source = lenient(out)
+    earlier = source.mark.get("changes", [])
+    source.mark["changes"] = [part for part in earlier if not check_bytes(source, part)[1]]
     key = hex_id("mend", *(part["sha256"] for kind in ("tars", "samples", "subset") for part in source.mark[kind]))
     with derive.claimed(new, key, source) as folder:
         if (done := read_record(join(folder, MARK))) is None:
@@ -54,7 +60,7 @@ def mend(out: str, new: str, sound: list[bool], *, decode: bool = False) -> dict
             subset, lost = _subset(source, folder, seen)
             changes = derive.changes(source, folder, key, {"lost": lost, "of": source.mark.get("digest")})
             done = derive.commit(source, folder, records, subset, {"key": key, "changes": changes})
-            remove_folder(join(folder, "manifest", "parts"))
+        remove_folder(join(folder, "manifest", "parts"))  # also what an attempt left that was killed before this
     before = source.mark["counts"].get("kept", 0)
     return {"mended": folder, **done["counts"], "samples_lost": before - done["counts"]["kept"]}
 
@@ -70,11 +76,12 @@ def _schema(source: Release) -> pa.Schema:
 def _shard(
     source: Release, out: str, number: int, sound: list[bool], schema: pa.Schema, seen: set[str], decode: bool
 ) -> dict[str, Any]:
+    vectors = not any(fault for part in derive.embeddings(source, number) for fault in check_bytes(source, part)[1])
     if sound[number]:
         uids = source.shard_samples(number, ["uid"])["uid"].to_pylist()
         if seen.isdisjoint(uids):
             seen.update(uids)
-            return derive.keep_shard(source, out, number)
+            return derive.keep_shard(source, out, number, vectors=vectors)
     data = check_bytes(source, source.tars[number])[0] if number < len(source.tars) else None
     listed = _rows(source, number)
     order = {row["uid"]: place for place, row in enumerate(listed)}
@@ -82,7 +89,6 @@ def _shard(
     kept = [(row, members) for row, members in kept if row["uid"] not in seen]
     seen.update(row["uid"] for row, _ in kept)
     rows = pa.Table.from_pylist([row for row, _ in kept], schema)
-    vectors = not any(fault for part in derive.embeddings(source, number) for fault in check_bytes(source, part)[1])
     places = [order[row["uid"]] for row, _ in kept] if listed and vectors else None
     found = derive.Kept(rows, [members for _, members in kept], places)
     content = hex_id(*rows["uid"].to_pylist())

@@ -15,12 +15,13 @@ from curation.models.named import digest
 from curation.schema import SAMPLES, VECTOR
 from curation.shards.manifest import Release
 from curation.shards.mark import MARK
-from curation.signal import PIXELS
+from curation.signal import IMAGE_INPUTS, PIXELS
 from curation.vectors import exact_cosine
 
 # Of a score, and of 1 less the cosine of two vectors: other processors, libraries and batch sizes move them by less
 # than a tenth of it, another model or picture by more.
 TOLERANCE = 1e-3
+CHANGING = ("max_side_px", "short_side_px", "encode", "blur_faces")  # settings of write_shards
 BATCH = 64  # samples computed together
 
 
@@ -36,11 +37,17 @@ def rescore(release: Release, count: int, seed: int = 0) -> Rescored:
     """Compute the model signals of COUNT samples, drawn by keyed hash of their uids, and compare with the manifest's.
 
     A signal of models is a column of the manifest that reads one, itself or through others. Left out: those that read
-    what a release does not hold. A model or version other than recorded is a fault, and nothing is computed. Raises
-    MissingModelError where a model is not there, RecipeError where its precision needs another device.
+    what a release does not hold, pictures that `write_shards` changed among it. A model or version other than recorded
+    is a fault, and nothing is computed. Raises MissingModelError where a model is not there, RecipeError where its
+    precision needs another device.
     """
     nodes, faults = _nodes(release)
-    able = {name: node for name, node in nodes.items() if set(node.columns) <= set(SAMPLES.names)}
+    changed = _pictures_changed(release)
+    able = {
+        name: node
+        for name, node in nodes.items()
+        if set(node.columns) <= set(SAMPLES.names) and not (changed and node.raw & set(IMAGE_INPUTS))
+    }
     left_out = sorted(set(nodes) - set(able))
     if faults or not able:
         return Rescored(faults, [], left_out)
@@ -48,6 +55,12 @@ def rescore(release: Release, count: int, seed: int = 0) -> Rescored:
     for start in range(0, len(rows), BATCH):
         faults += _differences(release, rows.slice(start, BATCH), able)
     return Rescored(faults, list(able), left_out)
+
+
+def _pictures_changed(release: Release) -> bool:
+    """Whether write_shards was to change pictures: then the signals' pictures are not those in the shards."""
+    steps = [step["settings"] for step in release.mark.get("stages", []) if step["run"] == "write_shards"]
+    return any(settings.get(name) for settings in steps for name in CHANGING)
 
 
 def _nodes(release: Release) -> tuple[dict[str, Node], list[str]]:

@@ -9,15 +9,15 @@ import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.errors import RecipeError
+from curation.errors import BrokenTableError, RecipeError
 from curation.files import join
 from curation.images import threads
-from curation.records import record_text, seal_fault
+from curation.records import read_record, record_text, seal_fault
 from curation.schema import SAMPLES, SCHEMA_VERSION, SHARDS, SUBSET
 from curation.shards.check import COLUMNS, member_faults
 from curation.shards.layout import layout_faults, picture_faults, vector_faults
 from curation.shards.listed import Checked, check_bytes, check_table, check_tables
-from curation.shards.manifest import Release
+from curation.shards.manifest import CLAIM, Release
 from curation.shards.mark import MARK, OPTIONAL, PARTS, parsed, read_mark
 
 MAX_THREADS = 8  # hashing runs beside itself, the rest of a shard's check does not: more would wait for each other
@@ -34,6 +34,10 @@ def verify(out: str, progress: Callable[[int, int], None] | None = None, *, deco
     text = read_mark(out)
     mark, fault = parsed(text)
     faults = [f"{MARK}: {fault}"] if fault else [*_mark_faults(text, mark)]
+    try:
+        read_record(join(out, CLAIM))
+    except BrokenTableError as error:
+        faults.append(str(error))
     if mark is not None and mark["schema_version"] <= SCHEMA_VERSION:
         faults += _content_faults(Release(out, mark, {}), progress, decode)
     return [_one_line(fault) for fault in faults]
@@ -67,27 +71,30 @@ def verify_release(
     faults = verify(release, show, decode=decode)
     mark, _ = parsed(read_mark(release))
     told: dict[str, Any] = {"release": release, **(mark["counts"] if mark else {})}
+    rescored: list[str] = []  # not mended: what is whole is taken over as it is
     if rescore and not faults:
         from curation.shards import rescore as again
 
         found = again.rescore(Release.open(release), rescore, seed)
-        faults += [_one_line(fault) for fault in found.faults]
+        rescored = [_one_line(fault) for fault in found.faults]
         told |= {"rescored": found.columns, "not_rescored": found.left_out}
     asked = list(layout_faults(Release(release, mark, {}), workers, ranks)) if mark else []
-    for fault in [*faults, *asked]:
+    for fault in [*faults, *rescored, *asked]:
         print(fault, file=sys.stderr)
     if fix and faults:
         told |= _mended(release, out, decode) | {"faults_mended": len(faults)}
         faults = verify(out, show, decode=decode)
-    return told | {"faults": len(faults) + len(asked)}
+    return told | {"faults": len(faults) + len(rescored) + len(asked)}
 
 
 def _mended(release: str, out: str, decode: bool) -> dict[str, Any]:
     from curation.shards import mend
 
     source = mend.lenient(release)
+    both = min(len(source.tars), len(source.mark["samples"]))  # beyond it a shard lacks its tar or its rows
     shards = range(max(len(source.tars), len(source.mark["samples"])))
-    return mend.mend(release, out, [not _shard(source, number, decode).faults for number in shards], decode=decode)
+    sound = [number < both and not _shard(source, number, decode).faults for number in shards]
+    return mend.mend(release, out, sound, decode=decode)
 
 
 def _show(done: int, shards: int) -> None:
@@ -119,7 +126,7 @@ def _content_faults(release: Release, progress: Callable[[int, int], None] | Non
         numbers = range(max(len(release.tars), listed))
         for done, each in enumerate(workers.map(lambda number: _shard(release, number, decode), numbers), 1):
             yield from each.faults
-            checked += [each.rows] if each.rows is not None else []
+            checked += [each.rows["uid"].cast(pa.large_string())] if each.rows is not None else []
             if progress:
                 progress(done, len(numbers))
     finally:
@@ -129,7 +136,7 @@ def _content_faults(release: Release, progress: Callable[[int, int], None] | Non
         yield from check_bytes(release, part)[1]
     subset = check_tables(release, SUBSET, "subset", ["uid", "keep"])
     yield from subset.faults
-    uids = pa.chunked_array([chunk for rows in checked for chunk in rows["uid"].chunks], pa.string())
+    uids = pa.chunked_array([chunk for each in checked for chunk in each.chunks], pa.large_string())
     yield from _uid_faults(uids, subset.rows if len(checked) == listed else None)
     shards = check_tables(release, SHARDS, "shards", SHARDS.names)
     yield from shards.faults
@@ -189,7 +196,7 @@ def _shard(release: Release, number: int, decode: bool) -> Checked:
         if data is not None and rows is not None:
             faults += member_faults(tar["name"], data, rows, altered=bool(altered))
             faults += picture_faults(tar["name"], data, rows) if decode else []
-    return Checked(faults, rows)
+    return Checked(faults, None if rows is None else rows.select(["uid"]))
 
 
 def _row_faults(name: str, rows: pa.Table, shard: int) -> Iterator[str]:
@@ -202,14 +209,18 @@ def _row_faults(name: str, rows: pa.Table, shard: int) -> Iterator[str]:
 
 
 def _uid_faults(samples: pa.ChunkedArray, subset: pa.Table | None) -> Iterator[str]:
-    """A uid in two shards; kept verdicts and samples that do not answer each other."""
+    """A uid in two shards; kept verdicts and samples that do not answer each other.
+
+    large_string: the uids of 67 million samples are 2**31 bytes, more than Arrow's string holds in one array.
+    """
     counts = pc.value_counts(samples)
     repeated = counts.filter(pc.greater(pc.struct_field(counts, "counts"), 1))
     if len(repeated):
         yield f"manifest/samples: wanted each uid once, found {len(repeated)} repeated: {_first(repeated.field(0))}"
     if subset is None:
         return
-    kept = subset["uid"].filter(subset["keep"])
+    pairs = subset["uid"].cast(pa.large_string())
+    kept = pairs.filter(subset["keep"])
     for wanted, found, message in (
         (kept, samples, "subset: {} kept uids have no row in manifest/samples: {}"),
         (samples, kept, "manifest/samples: {} uids are not kept in subset: {}"),
@@ -217,9 +228,9 @@ def _uid_faults(samples: pa.ChunkedArray, subset: pa.Table | None) -> Iterator[s
         lost = wanted.filter(pc.invert(pc.is_in(wanted, found.combine_chunks())))
         if len(lost):
             yield message.format(len(lost), _first(lost))
-    pairs = pc.count_distinct(subset["uid"]).as_py()
-    if pairs != len(subset):
-        yield f"subset: wanted each uid once, found {len(subset)} rows for {pairs} uids"
+    distinct = pc.count_distinct(pairs).as_py()
+    if distinct != len(subset):
+        yield f"subset: wanted each uid once, found {len(subset)} rows for {distinct} uids"
 
 
 def _first(uids: Iterable) -> str:

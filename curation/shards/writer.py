@@ -1,5 +1,6 @@
 """One shard of a release: bytes from their source files into a tar, and the manifest rows beside it."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -47,16 +48,24 @@ def write_release_shard(
 
     `rows` has the columns of SAMPLES that the pool knows, `image` pointers, the signals, those whose vectors go into
     .npy files beside the tar, and `face_boxes` where faces are to be blurred. The shard's record comes last; an earlier
-    attempt's is used again where it was made of the same rows.
+    attempt's is used again where it was made of the same rows, their values included.
     """
-    asked = [str(rows[FACES].to_pylist()) if form.blur_faces else "", str(form), *embeddings]
-    content = hex_id(str(rows.schema), *rows["uid"].to_pylist(), *rows["caption"].to_pylist(), *asked)
+    content = hex_id(_digest(rows), str(form), *embeddings)
     record = _earlier(out, number)
     if record is None or record["content"] != content:
         record = _write(out, number, rows, signals, form, list(embeddings)) | {"content": content}
         write_record(shard_record(out, number), record)
     errors = record["errors"]
     return pa.array([errors.get(uid) for uid in rows["uid"].to_pylist()], pa.string())
+
+
+def _digest(rows: pa.Table) -> str:
+    """SHA-256 of schema and values of the rows, but of where their pictures lie: a pool may have moved."""
+    told = rows.drop_columns(["image"]).combine_chunks()
+    stream = pa.BufferOutputStream()
+    with pa.ipc.new_stream(stream, told.schema) as writer:
+        writer.write_table(told)
+    return hashlib.sha256(stream.getvalue()).hexdigest()
 
 
 def _earlier(out: str, number: int) -> dict[str, Any] | None:

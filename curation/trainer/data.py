@@ -16,7 +16,7 @@ from curation.decode import decode_small
 from curation.errors import RecipeError
 from curation.methods.shorter import reduce_tokens
 from curation.shards.dataset import ManifestDataset
-from curation.shards.manifest import Release
+from curation.shards.manifest import Release, decoded
 from curation.trainer.augment import DRAWS, WIDE_AREA, rand_augment
 
 AREA = (0.9, 1.0)  # of the crop, as a share: open_clip's default augmentation
@@ -101,7 +101,7 @@ class Collate:
 
     def __call__(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
         uids = [sample["uid"] for sample in samples]
-        pixels = np.stack([self.crop(decode_small(s["image"]), s["uid"]) for s in samples])
+        pixels = np.stack([self.crop(decoded(s["image"], s["uid"], decode_small), s["uid"]) for s in samples])
         tokens = self.tokens([sample["text"] for sample in samples], [(self.seed, self.epoch, uid) for uid in uids])
         return {"uid": uids, "pixels": torch.from_numpy(pixels).permute(0, 3, 1, 2), "tokens": tokens}
 

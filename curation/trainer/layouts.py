@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 
 from curation.errors import RecipeError
 from curation.files import join
@@ -84,24 +85,34 @@ def _number(text: str, path: Path, key: str) -> int:
 def release_pictures(out: str, limit: int, uids: Iterable[str] | None = None) -> Pictures:
     """Pairs of a release, those of the smallest uids, a picture once with all of its captions; see `_grouped`."""
     release = Release.open(out)
-    rows = release.samples(["uid", "image_id", "shard", "offset", "bytes", "caption"], uids).to_pylist()
-    rows.sort(key=lambda row: row["uid"])
+    # The uids first: whole rows, as dicts, are for those alone that are wanted.
+    chosen = release.samples(["uid"], uids).sort_by("uid")["uid"].slice(0, limit).to_pylist()
+    rows = release.samples(["uid", "image_id", "shard", "offset", "bytes", "caption"], chosen).to_pylist()
     tars = [join(release.out, tar["name"]) for tar in release.tars]
     for row in rows:
         place = row["offset"]["image"], row["bytes"]["image"]
         row["image"] = {"uri": tars[row["shard"]], "offset": place[0], "length": place[1]}
-    return _grouped(rows[:limit])
+    return _grouped(rows)
 
 
 def pool_pictures(uri: str, limit: int) -> Pictures:
-    """Pairs of a pool that have their picture, those of the smallest uids; see `_grouped`."""
+    """Pairs of a pool that have their picture and are not forgotten, those of the smallest uids; see `_grouped`."""
+    pool = Pool.open(uri)
+    forgotten = pool.forgotten_pairs()["uid"]
+    parts = [(folder, part) for folder, listed in pool.tables() for part in listed]
+    chosen: list[str] = []
+    for folder, part in parts:
+        rows = read_arrow(folder, [part], ["uid", "image"])
+        usable = rows["uid"].filter(pc.and_not(rows["image"].is_valid(), pc.is_in(rows["uid"], forgotten)))
+        chosen = sorted([*chosen, *usable.to_pylist()])[:limit]
     columns = ["uid", "image_id", "image", "caption"]
-    rows = [row for folder, parts in Pool.open(uri).tables() for row in read_arrow(folder, parts, columns).to_pylist()]
-    return _grouped(sorted((row for row in rows if row["image"]), key=lambda row: row["uid"])[:limit])
+    tables = [read_arrow(folder, [part], columns, chosen) for folder, part in parts]
+    return _grouped([row for table in tables for row in table.to_pylist()])
 
 
 def _grouped(rows: list[dict[str, Any]]) -> Pictures:
-    """Pictures by their image_id, each with the captions of all its rows."""
+    """Pictures by their image_id, each with the captions of all its rows, in the order of their uids."""
+    rows.sort(key=lambda row: row["uid"])
     captions: dict[str, list[str]] = {}
     for row in rows:
         captions.setdefault(row["image_id"], []).append(row["caption"])

@@ -112,11 +112,16 @@ def test_what_is_not_as_committed_is_refused(served, tmp_path):
     assert kept(cache.folder) == 0
 
 
-def test_a_file_cut_short_by_a_crash_is_fetched_again(served, tmp_path):
+def test_a_file_is_on_the_disk_before_it_is_named_and_fetched_again_where_it_is_cut(served, tmp_path, monkeypatch):
     url, out = served
     tar = Release.open(str(out)).tars[0]
     cache = ShardCache(str(tmp_path / "cache"), 1 << 30)
+    calls = []
+    for name in ("fsync", "link"):
+        call = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *given, name=name, call=call: (calls.append(name), call(*given)))
     cache.open(f"{url}/{tar['name']}", tar)
+    assert calls == ["fsync", "link"]
     [path] = Path(cache.folder).glob(f"*{SUFFIX}")
     os.truncate(path, 100)
     assert bytes(cache.open(f"{url}/{tar['name']}", tar)) == (out / tar["name"]).read_bytes()

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+from curation.errors import BadItemError, BrokenTableError
 from curation.shards.dataset import ManifestDataset, decode_image, keyed_order
 from curation.shards.manifest import Release
 
@@ -92,6 +93,14 @@ def test_transform_tokenizer_and_batches(release):
     )
     batch = next(iter(DataLoader(dataset, batch_size=4)))
     assert batch["image"].shape == (4, 8, 8, 3) and batch["text"].shape == (4, 1) and len(batch["uid"]) == 4
+
+
+def test_a_picture_that_does_not_decode_names_its_sample(release):
+    def decode(_):
+        raise BadItemError("not_an_image", "made")
+
+    with pytest.raises(BrokenTableError, match=r"sample [0-9a-f]{32}: its picture does not decode \(not_an_image"):
+        next(iter(ManifestDataset(str(release), transform=np.asarray, decode=decode)))
 
 
 def test_a_rank_outside_the_world_is_refused(release):

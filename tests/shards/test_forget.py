@@ -18,6 +18,7 @@ from curation.shards import derive
 from curation.shards.forget import forget
 from curation.shards.manifest import Release
 from curation.shards.verify import verify
+from curation.trainer.layouts import pool_pictures
 from tests.made_release import make_release
 from tests.shards.damage import members_of
 
@@ -125,12 +126,16 @@ def test_hashes_urls_domains_and_articles(made, listed, tmp_path):
 
 def test_the_pool_is_told(made, listed, tmp_path):
     pool, gone = Pool.open(made.pool), in_shard(made.out, 0)[1]
+    rows_with_picture = sum(map(len, pool_pictures(made.pool, 10**6).captions))
     forget(made.out, out=str(tmp_path / "a"), uids=listed(gone), exclude=False)
     assert Pool.open(made.pool) == pool
     forget(made.out, out=str(tmp_path / "b"), uids=listed(gone))
     told = Pool.open(made.pool)
     assert (told.rows, told.forgotten_rows) == (pool.rows - 1, 1) and told.key != pool.key
     assert told.forgotten_pairs()["uid"].to_pylist() == [gone]
+    left, image = pool_pictures(made.pool, 10**6), made.pairs[gone]["image_id"]
+    assert sum(map(len, left.captions)) == rows_with_picture - 1 and image not in left.keys
+    assert [pool_pictures(made.pool, n).keys for n in (9, 0)] == [left.keys[:9], []]
     other = in_shard(made.out, 1)[0]
     forget(str(tmp_path / "b"), out=str(tmp_path / "c"), uids=listed(other, gone))
     again = Pool.open(made.pool)
@@ -197,6 +202,14 @@ def test_killed_at_any_write_and_run_again(made, listed, tmp_path, monkeypatch):
         forget(made.out, out=str(out), uids=files)
         assert sha256(out / "manifest/release.json") == wanted
     assert calls == 6
+    out, drawn = tmp_path / "stopped_last", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("curation.shards.forget.remove_folder", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            forget(made.out, out=str(out), uids=files)
+    monkeypatch.setattr("curation.report.report.report", drawn.append)
+    forget(made.out, out=str(out), uids=files)
+    assert drawn == [str(out)] and not (out / "manifest/parts").exists()
 
 
 def test_refusals(made, listed, tmp_path):

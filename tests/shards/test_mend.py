@@ -4,6 +4,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -11,10 +12,12 @@ from curation.errors import BrokenTableError, RecipeError
 from curation.shards.manifest import Release
 from curation.shards.tar import read_members
 from curation.shards.verify import verify, verify_release
+from tests.shards.conftest import part
 from tests.shards.damage import members_of, read_mark, rewrite_table, sign, write_mark, write_members
 
 TAR = "shards/00000001.tar"
 TABLE = "manifest/samples/00000001.parquet"
+VECTORS = "shards/00000001.image_embedding.npy"
 
 
 @pytest.fixture
@@ -89,12 +92,65 @@ def twice(out: Path) -> set[str]:
     return set()
 
 
+def vectors(out: Path) -> None:
+    """A .npy beside each tar."""
+    mark = read_mark(out)
+    names = [tar["name"].replace(".tar", ".image_embedding.npy") for tar in mark["tars"]]
+    for name, tar in zip(names, mark["tars"]):
+        np.save(out / name, np.zeros((tar["rows"], 2), np.float16))
+    mark["embeddings"] = [part(out, name, tar["rows"]) for name, tar in zip(names, mark["tars"])]
+    write_mark(out, mark)
+
+
+def altered_vectors(out: Path) -> set[str]:
+    vectors(out)
+    (out / VECTORS).write_bytes((out / VECTORS).read_bytes()[:-1] + b"x")
+    return set()
+
+
+def no_vectors(out: Path) -> set[str]:
+    vectors(out)
+    (out / VECTORS).unlink()
+    return set()
+
+
+def no_changes(out: Path) -> set[str]:
+    mark = read_mark(out)
+    mark["changes"] = [{"name": "manifest/changes/x.json", "bytes": 1, "rows": 1, "sha256": "0" * 64}]
+    write_mark(out, mark)
+    return set()
+
+
+def a_tar_unlisted(out: Path) -> set[str]:
+    lost = set(uids(out, 2))
+    mark = read_mark(out)
+    del mark["tars"][2]
+    write_mark(out, mark)
+    return lost
+
+
+def a_table_unlisted(out: Path) -> set[str]:
+    mark = read_mark(out)
+    del mark["samples"][2]
+    write_mark(out, mark)
+    return set()
+
+
+def no_recipe(out: Path) -> set[str]:
+    (out / "recipe.json").write_text('{"pool": ""}')
+    return set()
+
+
 def _as_shard_1(table):
     place = table.schema.names.index("shard")
     return table.set_column(place, table.schema.field("shard"), pa.array([1] * len(table), pa.int32()))
 
 
-@pytest.mark.parametrize("harm", [cut, damage, signed, no_tar, no_table, nothing_but_tars, moved, twice])
+HARMS = [cut, damage, signed, no_tar, no_table, nothing_but_tars, moved, twice, altered_vectors, no_vectors, no_changes]
+HARMS += [a_tar_unlisted, a_table_unlisted, no_recipe]
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_what_is_whole_stays(release, tmp_path, harm):
     before = {name: data for tar in sorted(release.glob("shards/*.tar")) for name, data in members_of(tar)}
     everything = uids(release)
@@ -110,8 +166,9 @@ def test_what_is_whole_stays(release, tmp_path, harm):
     assert after == {name: before[name] for name in before if name.partition(".")[0] in set(left)}
     verdicts = {row["uid"]: row for row in Release.open(str(tmp_path / "new")).subset().to_pylist()}
     assert all(verdicts[uid]["drop_reason"] == "broken_sample" and not verdicts[uid]["keep"] for uid in lost)
+    (tmp_path / "new/manifest/parts").mkdir()  # as if killed after release.json
     again = verify_release(str(release), fix=True, out=str(tmp_path / "new"))
-    assert again["kept"] == result["kept"] == len(left)
+    assert again["kept"] == result["kept"] == len(left) and not (tmp_path / "new/manifest/parts").exists()
 
 
 def test_broken_verdicts_are_made_of_the_samples(release, tmp_path):

@@ -88,6 +88,8 @@ def test_each_worker_goes_on_with_its_own(out, kind, workers, monkeypatch):
         last.load_state_dict(through_json(again.state_dict()))
         assert uids(last) == whole[6:]
         found += whole
+        with pytest.raises(RecipeError, match=r"the state is of worker .* wanted the same"):
+            ManifestDataset(out, **kind | {"block": 5}).load_state_dict(again.state_dict())
     monkeypatch.undo()
     assert sorted(found) == sorted(uids(ManifestDataset(out, **kind)))
     with pytest.raises(RecipeError, match="the state is of worker"):

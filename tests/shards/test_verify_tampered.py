@@ -117,6 +117,14 @@ def test_a_torn_footer(make_release):
     assert any(f.startswith(f"{TABLE}: wanted a Parquet table, found one that cannot") for f in verify(str(out)))
 
 
+def test_a_recipe_json_edited_by_hand(make_release):
+    """No reader opens such a release."""
+    out = make_release(samples=2)
+    (out / "recipe.json").write_text('{"pool": "elsewhere"}')
+    (fault,) = verify(str(out))
+    assert "recipe.json: wanted as last field the digest" in fault
+
+
 def test_a_folder_in_place_of_a_file(make_release):
     out = make_release(samples=12, per_shard=8)
     (out / TAR).unlink()
@@ -199,7 +207,10 @@ def test_the_command_says_each_fault_on_a_line_and_exits_with_1(make_release, ca
         verify(str(out))
 
 
-def test_progress_counts_shards(make_release):
+def test_progress_counts_shards(make_release, monkeypatch):
     told: list[tuple[int, int]] = []
+    compared = []
+    monkeypatch.setattr("curation.shards.verify._uid_faults", lambda *given: compared.append(given) or [])
     verify(str(make_release(samples=20, per_shard=8)), lambda done, shards: told.append((done, shards)))
     assert told == [(1, 3), (2, 3), (3, 3)]
+    assert compared[0][0].type == pa.large_string()  # of 67 million uids a string array is full

@@ -163,6 +163,13 @@ def test_a_shard_is_made_again_where_what_was_asked_for_is_another(tmp_path):
         record = read_record(shard_record(out, 0))
         contents.append((record["content"], record["tar"]["sha256"]))
     assert contents[0] == contents[1] and len(set(contents)) == 3
+    column = rows.column_names.index("image_embedding")
+    other = rows.set_column(column, rows.field(column), pa.array([b"\0" * 8] * len(rows), pa.binary()))
+    made = []
+    for table in (rows, rows.slice(0, 5), pa.concat_tables([rows[:2], rows[2:]]), other):
+        write_release_shard(out, 0, table, [], Form(), ["image_embedding"])
+        made.append(read_record(shard_record(out, 0))["content"])
+    assert made[0] == made[1] == made[2] != made[3]
 
 
 def test_vectors_of_a_release_as_clip_retrieval_reads_them(make_release, tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from curation.errors import RecipeError
+from curation.errors import BrokenTableError, RecipeError
 from curation.shards.manifest import Release
 from curation.trainer.augment import DRAWS, KINDS, WIDE_AREA, rand_augment
 from curation.trainer.data import AREA, Batches, Collate, Tokens, loader, split, uniform
@@ -92,6 +92,11 @@ def test_collate_gives_pixels_and_tokens():
     assert batch["pixels"].shape == (2, 3, 8, 8) and batch["pixels"].dtype == torch.uint8
     assert batch["pixels"][1, :, 4, 4].tolist() == [255, 0, 10]
     assert (batch["tokens"].tolist(), batch["uid"]) == ([[3], [0]], ["a", "b"])
+
+
+def test_a_picture_that_does_not_decode_names_its_sample():
+    with pytest.raises(BrokenTableError, match=r"sample u1: its picture does not decode \(.*verify --decode --fix"):
+        Collate(8, Tokens(None), 0, 0)([{"uid": "u1", "image": b"none", "text": "x"}])
 
 
 def test_each_visit_shows_one_of_several_captions(tmp_path):
