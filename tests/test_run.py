@@ -272,6 +272,7 @@ def test_a_branch_names_its_own_steps_and_a_changed_list_makes_another_release(s
     recipe.write_text(BRANCHES.replace("LIST", str(listed)))
     run(str(recipe), pool, out)
     assert {(r["keep"], r["drop_stage"]) for r in _verdicts(out).values()} == {(True, None), (False, "words")}
+    assert verify(out) == []
     listed.write_text("\n".join(kept[:-1]))
     with pytest.raises(StaleOutputError, match="name another OUT"):
         run(str(recipe), pool, out)

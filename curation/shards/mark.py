@@ -51,6 +51,12 @@ def parsed(text: bytes) -> tuple[dict[str, Any] | None, str | None]:
     return mark, None
 
 
+def sharded(mark: dict[str, Any]) -> bool:
+    """Whether a release has samples to answer its verdicts; without write_shards a recipe ends in verdicts alone."""
+    stages = mark.get("stages")
+    return not stages or any(each.get("run") == "write_shards" for each in stages)
+
+
 def _is_part(part: Any, folder: str) -> bool:
     """Whether this is the record of a file that lies in `folder`."""
     wanted = {"name": str, "bytes": int, "rows": int, "sha256": str}

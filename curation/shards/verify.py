@@ -18,7 +18,7 @@ from curation.shards.check import COLUMNS, member_faults
 from curation.shards.layout import layout_faults, picture_faults, vector_faults
 from curation.shards.listed import Checked, check_bytes, check_table, check_tables
 from curation.shards.manifest import CLAIM, Release
-from curation.shards.mark import MARK, OPTIONAL, PARTS, parsed, read_mark
+from curation.shards.mark import MARK, OPTIONAL, PARTS, parsed, read_mark, sharded
 
 MAX_THREADS = 8  # hashing runs beside itself, the rest of a shard's check does not: more would wait for each other
 
@@ -136,8 +136,9 @@ def _content_faults(release: Release, progress: Callable[[int, int], None] | Non
         yield from check_bytes(release, part)[1]
     subset = check_tables(release, SUBSET, "subset", ["uid", "keep"])
     yield from subset.faults
-    uids = pa.chunked_array([chunk for each in checked for chunk in each.chunks], pa.large_string())
-    yield from _uid_faults(uids, subset.rows if len(checked) == listed else None)
+    if sharded(release.mark):
+        uids = pa.chunked_array([chunk for each in checked for chunk in each.chunks], pa.large_string())
+        yield from _uid_faults(uids, subset.rows if len(checked) == listed else None)
     shards = check_tables(release, SHARDS, "shards", SHARDS.names)
     yield from shards.faults
     if shards.rows is not None:
@@ -162,7 +163,7 @@ def _numbering(release: Release) -> Iterator[str]:
         "shards": len(release.tars),
     }
     for name, count in found.items():
-        if mark["counts"].get(name) != count:
+        if (name != "kept" or sharded(mark)) and mark["counts"].get(name) != count:
             yield f"{MARK}: counts.{name} is {mark['counts'].get(name)}, but the parts listed hold {count}"
 
 
