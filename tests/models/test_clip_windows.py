@@ -159,13 +159,12 @@ def test_the_signal_and_its_key(name):
 
 
 def test_off_has_the_key_that_stores_already_know():
-    """As before there were windows: what is computed stays found. The model's digest is the packaged one's."""
-    from curation.models.clip_source import digest
+    """As before there were windows: what is computed stays found. The model is the packaged one."""
+    from curation.models.named import identity
     from curation.schema import hex_id
 
-    written = json.dumps(
-        ["caption_embedding", 1, {"clip": "sample-clip"}, {"clip": digest("sample-clip")}, ["caption"]]
-    )
+    model = {"clip": identity("clip", "sample-clip")}
+    written = json.dumps(["caption_embedding", 1, {"clip": "sample-clip"}, model, ["caption"]])
     assert Graph().node("caption_embedding").key == hex_id("signal", written)
 
 
