@@ -158,7 +158,10 @@ def _naming(metadata: str) -> Any:
 
 
 def _matcher(metadata: str, mode: Mode, language: str) -> tuple[int, int, Any]:
-    """(first id, number of entries, matcher) of a language, few per worker: building costs more than a batch."""
+    """(first id, number of entries, matcher) of a language, few per worker: building costs more than a batch.
+
+    Each worker has tables of its own, 28 MB for 500,000 entries: little beside the 290 MB of its libraries.
+    """
     return _built(metadata, mode, language, state(metadata))
 
 
