@@ -43,12 +43,12 @@ FOLDERS = (
 
 class Kept(NamedTuple):
     """What a shard written again is to hold: manifest rows, per row the (name, offset, size) of its members, and
-    the places that the rows had in the shard (None where that is not known any more).
+    the places that the rows had in the shard, for its vectors.
     """
 
     rows: pa.Table
     members: list[list[tuple[str, int, int]]]
-    places: list[int] | None
+    places: list[int]
 
 
 @contextlib.contextmanager
@@ -69,13 +69,13 @@ def claimed(out: str, key: str, source: Release) -> Iterator[str]:
             yield folder
 
 
-def keep_shard(source: Release, out: str, number: int, *, vectors: bool = True) -> dict[str, Any]:
-    """Take over a shard as it is, its vectors only where asked; its record."""
+def keep_shard(source: Release, out: str, number: int) -> dict[str, Any]:
+    """Take over a shard as it is; its record."""
     tar, samples = source.tars[number], source.mark["samples"][number]
-    beside = embeddings(source, number) if vectors else []
-    for part in (tar, samples, *beside):
+    vectors = embeddings(source, number)
+    for part in (tar, samples, *vectors):
         link(source.out, out, part)
-    return {"tar": tar, "samples": samples, "embeddings": beside}
+    return {"tar": tar, "samples": samples, "embeddings": vectors}
 
 
 def embeddings(source: Release, number: int) -> list[dict[str, Any]]:
@@ -101,9 +101,7 @@ def rewrite_shard(
     rows = _placed(kept.rows, moved)
     part = write_part(join(out, "manifest", "samples"), name, rows.to_batches(), rows.schema).record()
     samples = part | {"name": f"manifest/samples/{name}.parquet"}
-    vectors = (
-        [] if kept.places is None else [_vectors(source, out, each, kept.places) for each in embeddings(source, number)]
-    )
+    vectors = [_vectors(source, out, each, kept.places) for each in embeddings(source, number)]
     record = {"tar": tar, "samples": samples, "embeddings": vectors, "content": content}
     write_record(shard_record(out, number), record)
     return record
@@ -180,9 +178,7 @@ def commit(source: Release, out: str, records: list[dict[str, Any]], subset: lis
     mark |= {"counts": mark["counts"] | counts, "samples": samples, "tars": tars, "subset": subset}
     mark |= {"shards": [part | {"name": f"manifest/shards/{part['name']}"}], **more}
     if "embeddings" in mark:
-        vectors = [part for record in records for part in record["embeddings"]]
-        whole = len(vectors) == len(source.mark["embeddings"])
-        mark = {n: v for n, v in mark.items() if n != "embeddings"} | ({"embeddings": vectors} if whole else {})
+        mark["embeddings"] = [part for record in records for part in record["embeddings"]]
     if "phases" in mark:
         mark["phases"] = [phase | {"samples": _samples(phase, tars)} for phase in mark["phases"]]
     write_record(join(out, MARK), mark)

@@ -16,7 +16,7 @@ from curation.records import read_record
 from curation.schema import SAMPLES, SUBSET, hex_id
 from curation.shards import derive
 from curation.shards.check import MEMBERS
-from curation.shards.layout import undecodable
+from curation.shards.layout import undecodable, vector_faults
 from curation.shards.listed import check_bytes, check_table
 from curation.shards.manifest import CLAIM, Release
 from curation.shards.mark import MARK, parsed, read_mark
@@ -51,6 +51,8 @@ def mend(out: str, new: str, sound: list[bool], *, decode: bool = False) -> dict
     source = lenient(out)
     earlier = source.mark.get("changes", [])
     source.mark["changes"] = [part for part in earlier if not check_bytes(source, part)[1]]
+    if not _vectors_stay(source):
+        source.mark.pop("embeddings", None)
     key = hex_id("mend", *(part["sha256"] for kind in ("tars", "samples", "subset") for part in source.mark[kind]))
     with derive.claimed(new, key, source) as folder:
         if (done := read_record(join(folder, MARK))) is None:
@@ -65,6 +67,13 @@ def mend(out: str, new: str, sound: list[bool], *, decode: bool = False) -> dict
     return {"mended": folder, **done["counts"], "samples_lost": before - done["counts"]["kept"]}
 
 
+def _vectors_stay(source: Release) -> bool:
+    """Whether all vectors beside the tars are whole and the manifest's rows tell which samples they are of."""
+    parts = source.mark.get("embeddings", [])
+    sound = not any(check_bytes(source, part)[1] for part in parts) and not any(vector_faults(source))
+    return sound and (not parts or all(_trusted(source, number) for number in range(len(source.tars))))
+
+
 def _schema(source: Release) -> pa.Schema:
     """The columns of the samples: those of the first part that is whole."""
     for part in source.mark["samples"]:
@@ -76,12 +85,11 @@ def _schema(source: Release) -> pa.Schema:
 def _shard(
     source: Release, out: str, number: int, sound: list[bool], schema: pa.Schema, seen: set[str], decode: bool
 ) -> dict[str, Any]:
-    vectors = not any(fault for part in derive.embeddings(source, number) for fault in check_bytes(source, part)[1])
     if sound[number]:
         uids = source.shard_samples(number, ["uid"])["uid"].to_pylist()
         if seen.isdisjoint(uids):
             seen.update(uids)
-            return derive.keep_shard(source, out, number, vectors=vectors)
+            return derive.keep_shard(source, out, number)
     data = check_bytes(source, source.tars[number])[0] if number < len(source.tars) else None
     listed = _rows(source, number)
     order = {row["uid"]: place for place, row in enumerate(listed)}
@@ -89,20 +97,21 @@ def _shard(
     kept = [(row, members) for row, members in kept if row["uid"] not in seen]
     seen.update(row["uid"] for row, _ in kept)
     rows = pa.Table.from_pylist([row for row, _ in kept], schema)
-    places = [order[row["uid"]] for row, _ in kept] if listed and vectors else None
+    places = [order.get(row["uid"], 0) for row, _ in kept]  # read only where vectors stay: then all are listed
     found = derive.Kept(rows, [members for _, members in kept], places)
     content = hex_id(*rows["uid"].to_pylist())
     return derive.rewrite_shard(source, out, number, content, lambda: (data or b"", found))
 
 
+def _trusted(source: Release, number: int) -> bool:
+    """Whether the manifest's rows of a shard are there and whole."""
+    parts = source.mark["samples"][number : number + 1]
+    return any(check_table(source, SAMPLES, part, ["uid"]).rows is not None for part in parts)
+
+
 def _rows(source: Release, number: int) -> list[dict[str, Any]]:
     """The manifest's rows of a shard; none where they cannot be trusted."""
-    if number >= len(source.mark["samples"]):
-        return []
-    part = source.mark["samples"][number]
-    if check_table(source, SAMPLES, part, ["uid"]).rows is None:
-        return []
-    return source.shard_samples(number).to_pylist()
+    return source.shard_samples(number).to_pylist() if _trusted(source, number) else []
 
 
 def _whole(

@@ -171,14 +171,14 @@ def _unlisted(release: Release) -> Iterator[str]:
     """Files in the release's folders that release.json does not list."""
     file_system, root = fsspec.core.url_to_fs(release.out)
     for kind, folder in PARTS.items():
-        listed = {part["name"] for part in release.mark[kind]}
+        listed = {part["name"] for k in (kind, "embeddings") for part in release.mark.get(k, [])}
         try:
             paths = file_system.ls(join(root, folder), detail=False)
         except OSError:
             paths = []  # a folder that should be there shows as missing files
         for path in sorted(paths):
             name = f"{folder}/{path.rsplit('/', 1)[-1]}"
-            if name.endswith((".tar", ".parquet")) and name not in listed:
+            if name.endswith((".tar", ".parquet", ".npy")) and name not in listed:
                 yield f"{name}: wanted only the files that {MARK} lists, found this one beside them"
 
 

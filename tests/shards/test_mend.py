@@ -114,6 +114,14 @@ def no_vectors(out: Path) -> set[str]:
     return set()
 
 
+def vectors_of_fewer(out: Path) -> set[str]:
+    vectors(out)
+    mark = read_mark(out)
+    mark["embeddings"][1]["rows"] -= 1
+    write_mark(out, mark)
+    return set()
+
+
 def no_changes(out: Path) -> set[str]:
     mark = read_mark(out)
     mark["changes"] = [{"name": "manifest/changes/x.json", "bytes": 1, "rows": 1, "sha256": "0" * 64}]
@@ -146,8 +154,8 @@ def _as_shard_1(table):
     return table.set_column(place, table.schema.field("shard"), pa.array([1] * len(table), pa.int32()))
 
 
-HARMS = [cut, damage, signed, no_tar, no_table, nothing_but_tars, moved, twice, altered_vectors, no_vectors, no_changes]
-HARMS += [a_tar_unlisted, a_table_unlisted, no_recipe]
+HARMS = [cut, damage, signed, no_tar, no_table, nothing_but_tars, moved, twice, no_changes]
+HARMS += [altered_vectors, no_vectors, vectors_of_fewer, a_tar_unlisted, a_table_unlisted, no_recipe]
 
 
 @pytest.mark.parametrize("harm", HARMS)

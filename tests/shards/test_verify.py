@@ -100,7 +100,14 @@ def test_a_missing_file(release, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["shards/00000003.tar", "shards/old.tar", "manifest/samples/00000003.parquet", "subset/1.parquet"]
+    "name",
+    [
+        "shards/00000003.tar",
+        "shards/old.tar",
+        "shards/old.npy",
+        "manifest/samples/00000003.parquet",
+        "subset/1.parquet",
+    ],
 )
 def test_an_extra_file(release, name):
     (release / name).write_bytes(b"x")
