@@ -27,11 +27,8 @@ from curation.models.named import file_digest
 PACKAGED = ("sample-clip",)
 WEIGHTS_FILES = ("open_clip_model.safetensors", "model.safetensors")  # open_clip's names, in its order
 CONFIG = "open_clip_config.json"
-TOKENIZER_FILES = (
-    ".json",
-    ".txt",
-    ".model",
-)  # of Hugging Face: tokenizer.json, vocab.txt, ...
+# Of Hugging Face's tokenizers: tokenizer.json, vocab.txt, spiece.model and the like.
+TOKENIZER_FILES = (".json", ".txt", ".model")
 # What open_clip's PreprocessCfg takes; a pretrained tag's settings say where the weights lie, too.
 PREPROCESSING = ("size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color")
 _WAYS = (
