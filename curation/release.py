@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 
 from curation import __version__, tables
 from curation.errors import BrokenTableError, LostRowsError, StaleOutputError
-from curation.files import absolute, committing, file_sha256, holds_files, join, locked, remove_folder, swept
+from curation.files import absolute, committing, holds_files, join, locked, remove_folder, swept
 from curation.forgetting import FORGOTTEN
 from curation.graph import Node
+from curation.models.named import file_digest
 from curation.parts import part_uris, read_part, write_part
 from curation.pool import Pool
 from curation.recipe import POOL, Recipe, plain
@@ -75,7 +76,7 @@ def file_key(value: Any) -> Any:
     if isinstance(value, list):
         return [file_key(each) for each in value]
     if isinstance(value, str) and os.path.isfile(value):
-        return ["file", file_sha256(value)]
+        return ["file", file_digest(value)]  # asked for several times in a run, and lists may be large
     return value
 
 

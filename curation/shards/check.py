@@ -183,6 +183,13 @@ def _digest_faults(name: str, data: Bytes, rows: Rows) -> Iterator[str]:
     yield from _told(name, "images of the manifest's sha256", "another in", others)
 
 
+def verdict_faults(subset: pa.Table | None) -> Iterator[str]:
+    """A pair with two verdicts; none where the table of verdicts is not there, which is told elsewhere."""
+    pairs = 0 if subset is None else pc.count_distinct(subset["uid"].cast(pa.large_string())).as_py()
+    if subset is not None and pairs != len(subset):
+        yield f"subset: wanted each uid once, found {len(subset)} rows for {pairs} uids"
+
+
 def _told(name: str, wanted: str, found: str, members: list[str]) -> Iterator[str]:
     if members:
         yield f"{name}: wanted {wanted}, found {found} {', '.join(members[:3])} ({len(members)} in all)"

@@ -14,7 +14,7 @@ from curation.files import join
 from curation.images import threads
 from curation.records import read_record, record_text, seal_fault
 from curation.schema import SAMPLES, SCHEMA_VERSION, SHARDS, SUBSET
-from curation.shards.check import COLUMNS, member_faults
+from curation.shards.check import COLUMNS, member_faults, verdict_faults
 from curation.shards.layout import layout_faults, picture_faults, vector_faults
 from curation.shards.listed import Checked, check_bytes, check_table, check_tables
 from curation.shards.manifest import CLAIM, Release
@@ -136,6 +136,7 @@ def _content_faults(release: Release, progress: Callable[[int, int], None] | Non
         yield from check_bytes(release, part)[1]
     subset = check_tables(release, SUBSET, "subset", ["uid", "keep"])
     yield from subset.faults
+    yield from verdict_faults(subset.rows)
     if sharded(release.mark):
         uids = pa.chunked_array([chunk for each in checked for chunk in each.chunks], pa.large_string())
         yield from _uid_faults(uids, subset.rows if len(checked) == listed else None)
@@ -220,8 +221,7 @@ def _uid_faults(samples: pa.ChunkedArray, subset: pa.Table | None) -> Iterator[s
         yield f"manifest/samples: wanted each uid once, found {len(repeated)} repeated: {_first(repeated.field(0))}"
     if subset is None:
         return
-    pairs = subset["uid"].cast(pa.large_string())
-    kept = pairs.filter(subset["keep"])
+    kept = subset["uid"].cast(pa.large_string()).filter(subset["keep"])
     for wanted, found, message in (
         (kept, samples, "subset: {} kept uids have no row in manifest/samples: {}"),
         (samples, kept, "manifest/samples: {} uids are not kept in subset: {}"),
@@ -229,9 +229,6 @@ def _uid_faults(samples: pa.ChunkedArray, subset: pa.Table | None) -> Iterator[s
         lost = wanted.filter(pc.invert(pc.is_in(wanted, found.combine_chunks())))
         if len(lost):
             yield message.format(len(lost), _first(lost))
-    distinct = pc.count_distinct(pairs).as_py()
-    if distinct != len(subset):
-        yield f"subset: wanted each uid once, found {len(subset)} rows for {distinct} uids"
 
 
 def _first(uids: Iterable) -> str:
