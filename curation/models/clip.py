@@ -19,15 +19,12 @@ import numpy as np
 from curation.errors import MissingModelError, RecipeError
 from curation.images import FULL_BATCH, ahead, threaded, threads
 from curation.models.clip_source import ModelSource, digest, ensure_torchvision, resolve, state
-from curation.models.device import task_device
+from curation.models.device import gpu_batch, task_device
 from curation.models.int8 import quantise
 from curation.models.pictures import fitting
 
 __all__ = ["Clip", "ModelSource", "digest", "ensure_torchvision", "here", "load", "resolve"]
 
-# Pictures or captions of every batch, before memory that runs out halves it. CPU: 16 already reaches the speed of 32
-# and wastes less padding (curation.images.FULL_BATCH). CUDA: the pictures of one ImageBatch.
-_BATCH_SIZE = {"cpu": FULL_BATCH, "cuda": 64}
 # Half precision on a CPU without its instructions (AVX2) has a ninth of the speed, 8 bits are made for CPUs here.
 _PRECISIONS = {"cpu": ("fp32", "int8"), "cuda": ("fp32", "fp16", "bf16")}
 # Tokens with specials. Most alt texts fit 16, most captions 32; the text tower's cost is linear in it.
@@ -108,8 +105,9 @@ class Clip:
             precision,
         )
         self.dim: int = source.config["model_cfg"]["embed_dim"]
-        self.batch_size = _BATCH_SIZE["cuda" if device.startswith("cuda") else "cpu"]
         settings = PreprocessCfg(**model.visual.preprocess_cfg)
+        # CPU: 16 reaches the speed of 32 already and wastes less padding. Memory that runs out on a GPU halves it.
+        self.batch_size = gpu_batch(model, device) if device.startswith("cuda") else FULL_BATCH
         self.preprocess = image_transform_v2(settings, is_train=False)
         self.fit_exactly, self.fit_fast = fitting(self.preprocess, settings)
         self.context = tokenizer.context_length

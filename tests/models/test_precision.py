@@ -1,4 +1,4 @@
-"""8 bits on a CPU: close to 32, row by row. The device of a task. The faster resizing."""
+"""8 bits on a CPU: close to 32, row by row. The device of a task and its batch. The faster resizing."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from curation.errors import RecipeError
 from curation.models import device
 
 torch = pytest.importorskip("torch")
-from curation.models.clip import _loaded, here, load  # noqa: E402 - needs the line above
+from curation.models.clip import _loaded, ensure_torchvision, here, load  # noqa: E402 - needs the line above
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,17 @@ def test_threads_are_those_of_the_task(monkeypatch):
     assert threads() == 7
     monkeypatch.setenv("CURATION_THREADS", "2")
     assert threads() == 2
+
+
+@pytest.mark.parametrize("name, wanted", [("ViT-B-32", 128), ("ViT-B-16", 64), ("ViT-L-14", 16), ("RN50", 128)])
+def test_the_batch_of_a_gpu_is_found_by_the_models_arithmetic(name, wanted):
+    ensure_torchvision()
+    import open_clip
+
+    settings = open_clip.get_model_config(name)
+    with torch.device("meta"):  # shapes without weights
+        towers = open_clip.model.CLIP(settings["embed_dim"], settings["vision_cfg"], settings["text_cfg"]).eval()
+    assert device.gpu_batch(towers, "meta") == wanted
 
 
 def test_fast_resizing_is_a_grey_level_from_pillows(model):
