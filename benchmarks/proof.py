@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from proving.shown import markdown, picture
 from proving.things import fetched, things
 from proving.training import BATCH, MODEL
 
+from curation.images import threads
 from curation.ingest import ingest
 from curation.pool import Pool
 
@@ -112,7 +114,7 @@ def scorer(args: argparse.Namespace, work: Path, sample: Path, count: int, seen:
         pool = str(work / "pool-clean")
         ingest([str(write_clean(work, sample, count, args.pairs, args.pool_seed))], out=pool, name="scenes")
         out = released(Arm("clean scenes", str(ROOT / "benchmarks/proving/clean.toml")), pool, work)
-        train_one(Kept(out, None, args.pairs, {}), run, 0, seen, args.scale, [])
+        train_one(Kept(out, None, args.pairs, {}), run, 0, seen, args.scale, [], threads())
     return f"local-dir:{run}"
 
 
@@ -132,22 +134,28 @@ def train_all(
     part: list[Arm], kept: dict[str, Kept], tests: list[Path], args: argparse.Namespace, seen: int, work: Path
 ) -> None:
     """Train and evaluate the arms of a part, seed by seed; those that kept too little to train on are left out."""
-    for seed, arm in itertools.product(range(args.seeds), part):
-        run, one = run_folder(work, arm.name, seed), kept[arm.name]
-        if one.pairs < BATCH:
-            say(f"{arm.name}: {one.pairs} pairs, fewer than a batch of {BATCH}")
+
+    def one(work_item: tuple[int, Arm]) -> None:
+        seed, arm = work_item
+        run, pairs = run_folder(work, arm.name, seed), kept[arm.name].pairs
+        if pairs < BATCH:
+            say(f"{arm.name}: {pairs} pairs, fewer than a batch of {BATCH}")
         elif not (run / "evaluation" / "evaluation.json").is_file():
-            say(f"training {arm.name}, seed {seed}: {one.pairs} pairs")
-            train_one(one, run, seed, seen, args.scale, tests)
+            say(f"training {arm.name}, seed {seed}: {pairs} pairs")
+            train_one(kept[arm.name], run, seed, seen, args.scale, tests, max(1, threads() // args.at_once))
+
+    with ThreadPoolExecutor(args.at_once) as pool:
+        list(pool.map(one, itertools.product(range(args.seeds), part)))
 
 
-def train_one(kept: Kept, run: Path, seed: int, seen: int, scale: str, tests: list[Path]) -> None:
+def train_one(kept: Kept, run: Path, seed: int, seen: int, scale: str, tests: list[Path], cores: int) -> None:
     """One training and its evaluation, in a process of its own."""
     command = [sys.executable, "-m", "proving.training", kept.release, "--out", str(run), "--seed", str(seed)]
     command += ["--samples-seen", str(seen), "--scale", scale, *(["--uids", kept.uids] if kept.uids else [])]
     command += [part for test in tests for part in ("--data", str(test))]
     paths = os.pathsep.join([str(ROOT / "benchmarks"), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": paths})
+    env = os.environ | {"PYTHONPATH": paths, "CURATION_THREADS": str(cores), "OMP_NUM_THREADS": str(cores)}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=env)
 
 
 def show(result: dict[str, Any], folder: Path) -> None:
@@ -166,6 +174,7 @@ def main() -> None:
         "--sample", type=Path, metavar="DIR", help="work folder of sample/fetch.py; default WORK/sample"
     )
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="trainings side by side, sharing the cores")
     parser.add_argument("--samples-seen", type=int, metavar="N", help="default: 1,000 times the root of the pairs")
     parser.add_argument("--arms", metavar="A,B", help="these beside the pool, the random subset and full; default all")
     parser.add_argument("--clip", metavar="NAME", help="the scoring model; default: one trained on clean scenes")
