@@ -47,8 +47,8 @@ def _sample(number: int, caption: str) -> Sample:
     file = io.BytesIO()
     drawn(number - copied).save(file, "JPEG", quality=OTHER_QUALITY if copied else QUALITY)
     url = f"https://pictures.example/{number // 1000}/{number}.jpg"  # nobody's host (RFC 2606)
-    # Of made captions a few are empty, which no tar of ours holds.
-    return Sample(f"{number:09d}", "jpg", file.getvalue(), caption or "picture", {"url": url})
+    # Of made captions a few are blank, which no tar of ours holds.
+    return Sample(f"{number:09d}", "jpg", file.getvalue(), caption.strip() or "picture", {"url": url})
 
 
 def drawn(number: int) -> Image.Image:
