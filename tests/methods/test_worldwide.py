@@ -5,13 +5,13 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curation.errors import RecipeError
 from curation.methods import entry_probability, language_thresholds, match, tail_share, threshold_for_share
 
-LETTERS = "ab é猫熊大กຂမខཀかн한,.!，《-+ \t"
+LETTERS = "ab é猫熊大กຂမខཀかн한,.!，《-+ \t\n\r"
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,8 @@ def brute_force(caption, entries):
     text = f" {caption} "
     for mark in ",.;:?!`":
         text = text.replace(mark, f" {mark} ")
+    for blank in "\t\n\r":
+        text = text.replace(blank, " ")
     edged = [
         (" " if not e or needs_blank(e[0]) else "", " " if not e or needs_blank(e[-1]) else "", e) for e in entries
     ]
@@ -64,6 +66,7 @@ def brute_force(caption, entries):
 
 
 @given(st.lists(st.text(LETTERS, max_size=30), max_size=6), st.lists(st.text(LETTERS, max_size=5), max_size=30))
+@example(["a\tdog\nred dog\r", "新\n狗\tb"], ["dog", "red dog", "狗 b"])
 def test_equals_brute_force(captions, entries):
     assert match(captions, entries, "worldwide") == [brute_force(caption, entries) for caption in captions]
 
