@@ -120,6 +120,6 @@ def sample_caption(captions: Sequence[str], uniform: float, weights: Sequence[fl
     share = np.ones(len(captions)) if weights is None else np.asarray(weights, np.float64)
     if not len(captions) or len(share) != len(captions) or not (share >= 0).all() or not share.sum() > 0:
         raise SchemaError(f"sample_caption: {len(captions)} captions, weights {share.tolist()}; wanted one from 0 each")
-    ends = np.cumsum(share / share.sum())
+    ends = np.cumsum(share) / share.sum()  # not of the shares, whose sum at k / n may lie above it
     drawn = captions[min(int(np.searchsorted(ends, uniform, side="right")), int(np.flatnonzero(share)[-1]))]
     return drawn if len(drawn.split(" ")) > 1 else captions[0]

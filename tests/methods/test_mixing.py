@@ -32,6 +32,12 @@ def test_captions_are_drawn_by_their_weights(weights):
         assert drawn[caption] / 2000 == pytest.approx(weight / sum(weights), abs=1e-3)
 
 
+def test_a_uniform_at_the_end_of_a_caption_draws_the_next():
+    for count in range(1, 12):
+        captions = [f"c {k}" for k in range(count)]
+        assert [sample_caption(captions, k / count) for k in range(count)] == captions
+
+
 def test_captions_without_a_way_to_draw_are_refused():
     for captions, weights in (([], None), (["a b"], [1, 2]), (["a b"], [0.0]), (["a b", "c d"], [1, -1])):
         with pytest.raises(SchemaError):
