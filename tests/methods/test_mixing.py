@@ -92,6 +92,13 @@ def test_a_mixture_has_the_size_asked_for_and_takes_no_more_than_there_is(sizes,
         assert found == source_counts(unbounded, weights, budget)
 
 
+def test_equal_remainders_go_to_the_first_name_whatever_binary_makes_of_them():
+    """0.4, 1.2 and 6.4 of 8; 0.5, 3.5 and 1 of 5."""
+    many = dict.fromkeys("abc", 100)
+    assert source_counts(many, {"a": 0.05, "b": 0.15, "c": 0.8}, 8) == {"a": 1, "b": 1, "c": 6}
+    assert source_counts(many, {"a": 0.1, "b": 0.7, "c": 0.2}, 5) == {"a": 1, "b": 3, "c": 1}
+
+
 def test_weights_that_mean_nothing_are_refused():
     for weights in ({"a": -1}, {"a": 0}, {"b": 1}, {"a": float("nan")}):
         with pytest.raises(RecipeError):
