@@ -157,5 +157,13 @@ def test_a_trait_lists_values_of_a_column_of_any_type(listable, column, listed, 
 
 @pytest.fixture(scope="module")
 def listable(spark):
-    columns = "place int, whole long, real double, yes boolean, text string"
-    return spark.createDataFrame([(0, 1, 1.0, True, "x"), (1, 2, 2.5, False, "true"), (2, 3, None, None, "1")], columns)
+    columns = "place int, whole long, real double, yes boolean, text string, narrow float"
+    rows = [(0, 1, 1.0, True, "x", 0.1), (1, 2, 2.5, False, "true", 0.7), (2, 3, None, None, "1", None)]
+    return spark.createDataFrame(rows, columns)
+
+
+def test_a_number_counts_as_a_column_of_float32_holds_it(listable):
+    bounds = ({"max": 0.1}, {"min": 0.7}, {"in": [0.1, 0.7]})
+    traits = (Trait.model_validate({"column": "narrow"} | bound).symbol() for bound in bounds)
+    rows = listable.select("place", *traits).collect()
+    assert ["".join(row[1:]) for row in sorted(rows)] == ["101", "011", "000"]
