@@ -7,7 +7,8 @@
     clip_score = { top_fraction = 0.3, rule = "datacomp" } DataComp's: every row >= the value at index int(n * 0.3)
 
 n counts the rows of the stage's input that have a finite value, whatever its other bounds. Null, NaN and infinity pass
-no bound and are reasons of their own. Reasons read as the bound was written: `caption_words<3`,
+no bound and are reasons of their own. A number counts as the column holds it: 1.6 in float32 is 1.60000002, and what
+was stored as 1.6 equals that. Reasons read as the bound was written: `caption_words<3`,
 `clip_score not in top 0.3`.
 """
 
@@ -15,6 +16,7 @@ import os
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -73,6 +75,16 @@ def check_type(name: str, bound: Bound, type: pa.DataType) -> None:
         raise RecipeError(f"keep.{name} = {written}: wanted a column of kind {bound.kind}, {name} is {type}")
 
 
+def held(value: Any, type: pa.DataType) -> Any:
+    """What a column of this type makes of a value of a bound.
+
+    >>> held(1.6, pa.float32()), held(1.6, pa.float64()), held("en", pa.string())
+    (1.600000023841858, 1.6, 'en')
+    """
+    with np.errstate(over="ignore"):  # beyond float32's range lies infinity, on the right side of all numbers
+        return float(np.float32(value)) if pa.types.is_float32(type) else value
+
+
 def _not_empty(bounds: dict[str, Bound]) -> dict[str, Bound]:
     if not bounds:
         raise ValueError("at least one bound is needed, e.g. caption_words = { min = 3 }")
@@ -122,20 +134,23 @@ def _typed(frame: Any, name: str, bound: Bound) -> Any:
 def _failures(frame: Any, name: str, column: Any, bound: Bound) -> list[tuple[Any, str, Any]]:
     """(condition, reason, value shown) in the order they are tried."""
     from pyspark.sql import functions as F
+    from pyspark.sql.pandas.types import to_arrow_type
 
+    type = to_arrow_type(frame.schema[name].dataType)
     error = F.col(f"`{name}__error`") if f"{name}__error" in frame.columns else F.lit(None)
     failures = [(column.isNull(), f"{name} is null", error.cast("string"))]
-    floating = name.startswith("extra.") or frame.schema[name].dataType.typeName() in ("float", "double")
+    floating = name.startswith("extra.") or pa.types.is_floating(type)
     if floating and bound.kind == "number":
         failures.append((F.isnan(column), f"{name} is NaN", F.lit("nan")))
         failures.append((F.abs(column) == F.lit(float("inf")), f"{name} is infinite", column.cast("string")))
     shown = column.cast("string")
     if bound.min is not None:
-        failures.append((column < F.lit(bound.min), f"{name}<{bound.min}", shown))
+        failures.append((column < F.lit(held(bound.min, type)), f"{name}<{bound.min}", shown))
     if bound.max is not None:
-        failures.append((column > F.lit(bound.max), f"{name}>{bound.max}", shown))
+        failures.append((column > F.lit(held(bound.max, type)), f"{name}>{bound.max}", shown))
     if bound.in_ is not None:
-        failures.append((~column.isin(bound.in_), f"{name} not in {','.join(map(str, bound.in_))}", shown))
+        listed = [held(value, type) for value in bound.in_]
+        failures.append((~column.isin(listed), f"{name} not in {','.join(map(str, bound.in_))}", shown))
     if bound.in_file is not None:
         failures.append((F.col(f"`{name}__listed`").isNull(), f"{name} not in {bound.in_file}", shown))
     if bound.top_fraction is not None:

@@ -35,7 +35,7 @@ def vectors(
     the store has none. SAMPLE of them by keyed hash, where there are more. With CENTROIDS, so many centroids of k-means
     over them instead, float32 (k, d): faiss, 20 iterations, which itself trains on 256 pictures per centroid at most.
     For DataComp's image-based filter (recipe datacomp_image): targets from a pool of ImageNet's pictures, 100,000
-    centroids from the pool to be filtered.
+    centroids from the pairs of the pool that the caption filter keeps, a stage table.
     """
     from curation.session import spark_session
 

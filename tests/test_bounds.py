@@ -54,6 +54,19 @@ def test_bounds_are_inclusive(spark):
     }
 
 
+def test_a_number_counts_as_a_column_of_float32_holds_it(spark):
+    frame = spark.createDataFrame(
+        [("a", 1.6, 0.7, 0.1), ("b", 1.6000001, 0.7, 0.1), ("c", 1.6, 0.6999999, 0.1), ("d", 1.6, 0.7, 0.2)],
+        "uid string, wide float, share float, level float",
+    ).selectExpr("*", *(f"cast(null as string) as {name}__error" for name in ("wide", "share", "level")))
+    assert _verdicts(frame, {"wide": {"max": 1.6}, "share": {"min": 0.7}, "level": {"in": [0.1, 2]}}) == {
+        "a": (True, None, None),
+        "b": (False, "wide>1.6", "1.6000001"),
+        "c": (False, "share<0.7", "0.6999999"),
+        "d": (False, "level not in 0.1,2", "0.2"),
+    }
+
+
 def test_extra_columns_are_cast_and_uncastable_is_null(spark):
     frame = spark.createDataFrame([("a", "12"), ("b", "wide"), ("c", "NaN")], "uid string, `extra.w` string")
     assert _verdicts(frame, {"extra.w": {"min": 3}}) == {

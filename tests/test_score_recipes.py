@@ -21,6 +21,8 @@ from curation.score import score
 from curation.session import spark_session
 from curation.shards.manifest import Release
 from curation.shards.verify import verify
+from curation.single import stage_command
+from curation.stages import STAGES
 from curation.vector_files import vectors
 from curation.vectors import cosine
 
@@ -117,6 +119,9 @@ def test_vectors_and_centroids_of_a_pool(scored, model, tmp_path):
     assert ((whole[:, None] - centroids) ** 2).sum(axis=2).min(axis=1).mean() < ((whole - whole.mean(0)) ** 2).sum(
         1
     ).mean()
+    captions = stage_command(STAGES["select_subset"])(pairs=scored, keep={"caption_words": {"max": 50}}, store=None)
+    told = vectors(captions["table"], str(tmp_path / "t.npy"), clip=model, centroids=2)
+    assert (captions["kept"], told["trained_on"]) == (21, 20)
     with pytest.raises(StaleOutputError, match=r"v\.npy exists"):
         vectors(scored, file, clip=model)
     with pytest.raises(RecipeError, match="23 pictures with image_embedding, wanted at least 50"):

@@ -50,12 +50,14 @@ def attribute_weights(
     share = np.ones(len(s)) if counts is None else np.asarray(counts, np.float64)
     if not len(s) == len(y) == len(worth) == len(share):
         raise SchemaError(f"attribute_weights: {len(s)} rows of s, {len(y)} of y, {len(worth)} utilities")
+    if not len(s):
+        return np.zeros(0)
     apart = np.where(np.isnan(s), 0.0, s - pi)
     linked = (apart[:, :, None] * y[:, None, :]).reshape(len(s), -1)
     signed = np.hstack([apart, -apart, linked, -linked])
     slack = np.repeat([eps_R, eps_D], [2 * apart.shape[1], 2 * linked.shape[1]])
-    share = share / share.sum() if len(s) else share
-    return _Dual(np.hstack([np.ones((len(s), 1)), signed]), np.append(eta, slack), share, eta * worth, Q, V).weights()
+    terms = np.hstack([np.ones((len(s), 1)), signed])
+    return _Dual(terms, np.append(eta, slack), share / share.sum(), eta * worth, Q, V).weights()
 
 
 def _matrix(values: Sequence | np.ndarray, name: str, allowed: tuple[float, ...]) -> np.ndarray:

@@ -70,7 +70,7 @@ def clean_caption(text: str) -> str:
     >>> clean_caption("&amp;amp; \\u201cquoted\\u201d")
     '& "quoted"'
     """
-    fix = _fixer()
+    fix = fixer(True)
     for _ in range(ROUNDS):
         spaced = BLANK_CONTROLS.sub(" ", text)
         fixed = fix(spaced)
@@ -82,12 +82,15 @@ def clean_caption(text: str) -> str:
 
 
 @functools.cache
-def _fixer() -> Callable[[str], str]:
-    """What ftfy makes of a text; it is not asked where a cheaper test says that it changes nothing but quotes."""
+def fixer(entities: bool | str) -> Callable[[str], str]:
+    """What ftfy makes of a text; it is not asked where a cheaper test says that it changes nothing but quotes.
+
+    `entities` is its setting `unescape_html`: "auto", its default, leaves entities in a text that holds a "<".
+    """
     import ftfy
     from ftfy.badness import is_bad
 
-    config = ftfy.TextFixerConfig(unescape_html=True, explain=False)
+    config = ftfy.TextFixerConfig(unescape_html=entities, explain=False)
 
     def fix(text: str) -> str:
         plain = text.isascii()

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import SchemaError, unknown
-from curation.methods.scripts import PUNCTUATION, UNSPACED
+from curation.methods.scripts import EDGE_MARKS, UNSPACED
 
 MARKS = ",.;:?!`"  # MetaCLIP, substr_matching: these get one space on either side
-BLANKS = {"metaclip1": "\t\n\r", "worldwide": "", "normalised": ""}  # these become a space too; NBSP stays a letter
-OPEN = f"[{UNSPACED}{PUNCTUATION}]"  # an entry edged by one of these needs no blank there (MetaCLIP 2)
+# These become a space too; NBSP stays a letter.
+BLANKS = {"metaclip1": "\t\n\r", "worldwide": "\t\n\r", "normalised": ""}
+OPEN = f"[{UNSPACED}{EDGE_MARKS}]"  # an entry edged by one of these needs no blank there (MetaCLIP 2)
 Mode = Literal["metaclip1", "worldwide", "normalised"]
 
 
@@ -27,9 +28,9 @@ def match(captions: Sequence[str | None] | pa.Array, entries: Sequence[str], mod
     spaces. Case counts, blanks are not collapsed, nothing is normalised. So an entry of several characters that holds
     one of the seven marks never matches. MetaCLIP, arXiv:2309.16671, section 3.2.
 
-    worldwide: the same without a space for tabs and line ends, but an entry needs no space where it begins (ends) with
-    a character of `OPEN`: Han, Thai, Lao, Burmese, Khmer, Tibetan or punctuation. Kana and Hangul are not among them.
-    All overlapping entries match. MetaCLIP 2, arXiv:2507.22062.
+    worldwide: the same, but an entry needs no space where it begins (ends) with a character of `OPEN`: Han, Thai, Lao,
+    Burmese, Khmer, Tibetan or punctuation, that of ASCII and the 25 signs that the published code names. Kana and
+    Hangul are not among them. All overlapping entries match. MetaCLIP 2, arXiv:2507.22062.
 
     normalised: captions and entries alike are brought to NFC, the seven marks get a space on either side, and each run
     of blanks (any that Unicode knows) becomes one space; an entry matches between two spaces. So "St. Louis" matches

@@ -1,6 +1,7 @@
 """Mixing: shares of sources, and raw with generated captions."""
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Literal, get_args
 
 import numpy as np
@@ -23,8 +24,9 @@ def source_counts(sizes: Mapping[str, int], weights: Mapping[str, float], budget
     """How many pairs each source gives to a mixture of `budget` pairs: largest remainders of weight * budget.
 
     A source gives no more than it has (`sizes`); what it cannot give goes to the others by their weights. Of equal
-    remainders the first name wins. Weights need not sum to 1. RecipeError for a weight of no known source, a negative
-    one, or none above 0. "Quality Not Quantity" (arXiv:2208.05516): sources interpolate, so their shares are stated.
+    remainders the first name wins. Weights count as they are written (0.05 is a twentieth) and need not sum to 1.
+    RecipeError for a weight of no known source, a negative one, or none above 0. "Quality Not Quantity"
+    (arXiv:2208.05516): sources interpolate, so their shares are stated.
 
     >>> source_counts({"a": 10, "b": 10, "c": 1}, {"a": 0.5, "b": 0.3, "c": 0.2}, 7)
     {'a': 4, 'b': 2, 'c': 1}
@@ -39,14 +41,23 @@ def source_counts(sizes: Mapping[str, int], weights: Mapping[str, float], budget
     given = dict.fromkeys(sorted(weights), 0)
     while True:
         left = budget - sum(given.values())
-        shared = {name: weights[name] for name in given if given[name] < sizes[name] and weights[name] > 0}
+        shared = {name: as_written(weights[name]) for name in given if given[name] < sizes[name] and weights[name] > 0}
         if left <= 0 or not shared:
             return given
         for name, more in _largest_remainders(shared, left).items():
             given[name] = min(sizes[name], given[name] + more)
 
 
-def _largest_remainders(weights: Mapping[str, float], seats: int) -> dict[str, int]:
+def as_written(weight: float) -> Fraction:
+    """The number that is written so: sums and quotients of such are exact, so that no rounding decides a tie.
+
+    >>> as_written(0.05), as_written(2)
+    (Fraction(1, 20), Fraction(2, 1))
+    """
+    return Fraction(repr(float(weight)))
+
+
+def _largest_remainders(weights: Mapping[str, Fraction], seats: int) -> dict[str, int]:
     total = sum(weights.values())
     exact = {name: weight / total * seats for name, weight in weights.items()}
     given = {name: int(value) for name, value in exact.items()}
@@ -120,6 +131,6 @@ def sample_caption(captions: Sequence[str], uniform: float, weights: Sequence[fl
     share = np.ones(len(captions)) if weights is None else np.asarray(weights, np.float64)
     if not len(captions) or len(share) != len(captions) or not (share >= 0).all() or not share.sum() > 0:
         raise SchemaError(f"sample_caption: {len(captions)} captions, weights {share.tolist()}; wanted one from 0 each")
-    ends = np.cumsum(share / share.sum())
+    ends = np.cumsum(share) / share.sum()  # not of the shares, whose sum at k / n may lie above it
     drawn = captions[min(int(np.searchsorted(ends, uniform, side="right")), int(np.flatnonzero(share)[-1]))]
     return drawn if len(drawn.split(" ")) > 1 else captions[0]

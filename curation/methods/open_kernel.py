@@ -10,7 +10,7 @@ import numpy as np
 
 from curation.methods.compiled import compiled
 
-MARK = 2  # as in match_kernel, which gives the kinds of bytes
+BLANK, MARK = 1, 2  # as in match_kernel, which gives the kinds of bytes
 SPACE, MALFORMED = 0x20, 0xFFFD
 ID, MORE = 0xFFFFFFFF, 1 << 32  # of the second word: the entry id plus one; longer entries go on from here
 MIX = -7046029254386353131  # 2^64 / golden ratio as int64 (Knuth, TAOCP 6.4)
@@ -59,16 +59,18 @@ def character(text, place, high):
 
 @compiled
 def spaced(text, low, high, kind, points):
-    """Write the characters of text[low:high], spaces put around it and around each mark; returns how many."""
+    """Write the characters of text[low:high], spaces around it and each mark and for each blank; returns how many."""
     points[0], count, place = SPACE, 1, low
     while place < high:
-        mark = kind[text[place]] == MARK
-        if mark:
+        found = kind[text[place]]
+        if found == MARK:
             points[count] = SPACE
             count += 1
         points[count], place = character(text, place, high)
+        if found == BLANK:
+            points[count] = SPACE
         count += 1
-        if mark:
+        if found == MARK:
             points[count] = SPACE
             count += 1
     points[count] = SPACE

@@ -16,9 +16,9 @@ def clip_score_report(
 
     With `references`, a matrix (k, d) of reference captions for each pair, also `ref_max_cos`, the best cosine of
     caption and reference, and the harmonic means `refclip_s_paper`, which takes a negative cosine for 0, and
-    `refclip_s_code`, which does not (jmhessel/clipscore 1036465); NaN without references and for vectors of zero. Texts
-    are to be embedded with PREFIX. The plain cosine that data sets call CLIP score is `clip_score`. CLIPScore
-    (arXiv:2104.08718), section 3.
+    `refclip_s_code`, which does not (jmhessel/clipscore 1036465) and is NaN where the two sum to 0; NaN without
+    references and for vectors of zero. Texts are to be embedded with PREFIX. The plain cosine that data sets
+    call CLIP score is `clip_score`. CLIPScore (arXiv:2104.08718), section 3.
 
     >>> east, north = np.array([[1.0, 0.0]]), np.array([[0.3, 0.91**0.5]])
     >>> clip_score_report(east, north)["clip_s"].round(6).tolist()
@@ -29,8 +29,14 @@ def clip_score_report(
         return {"clip_s": clip_s}
     pairs = zip(references, np.asarray(captions), strict=True)
     best = np.array([_cosines(each, caption[None]).max() if len(each) else np.nan for each, caption in pairs], float)
-    means = {"refclip_s_paper": np.maximum(best, 0), "refclip_s_code": best}
-    return {"clip_s": clip_s, "ref_max_cos": best} | {name: _harmonic(clip_s, other) for name, other in means.items()}
+    clipped = np.maximum(best, 0)
+    paper = np.where(clip_s + clipped == 0, 0.0, _harmonic(clip_s, clipped))
+    return {
+        "clip_s": clip_s,
+        "ref_max_cos": best,
+        "refclip_s_paper": paper,
+        "refclip_s_code": _harmonic(clip_s, best),
+    }
 
 
 def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -41,7 +47,7 @@ def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _harmonic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(a * b == 0, 0.0, 2 * a * b / (a + b))
+        return np.where(a + b == 0, np.nan, 2 * a * b / (a + b))
 
 
 def parse_mlm_score(text: str | None) -> int | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.methods.clean import CHANGEABLE
+from curation.methods.clean import fixer
 from curation.methods.matching import string_buffers
 
 # Texts of these characters only, without an entity or a special token, need no repair: they are cut by compiled code.
@@ -102,10 +102,7 @@ def word_scores(captions: Sequence[str | None] | pa.Array, t: float = 1e-7, min_
 
 def _words(text: str) -> list[str]:
     """Words of one text, by the libraries that CLIP's tokenizer uses."""
-    import ftfy
-
-    if CHANGEABLE.search(text):
-        text = html.unescape(html.unescape(ENDLESS.sub("", ftfy.fix_text(text))))
+    text = html.unescape(html.unescape(ENDLESS.sub("", fixer("auto")(text))))
     return [_byte_level(word) for word in _pattern().findall(" ".join(text.split()).lower())]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.bounds import held
 from curation.report.charts import bars, histogram
 from curation.report.pairs import Pairs
 from curation.report.parts import whole
@@ -35,14 +36,13 @@ def _distribution(values: pa.Array, bound: dict[str, Any], last_dropped: float |
     if not len(present) or "in_file" in bound:  # what the file lists is not looked up for a page
         return result
     if "in" in bound:
-        return result | _names(present.to_pylist(), bound["in"])
+        return result | _names(present.to_pylist(), [held(value, values.type) for value in bound["in"]])
     numbers = _numbers(present)
     finite = numbers[np.isfinite(numbers)]
     if not len(finite):
         return result
-    integers = pa.types.is_integer(values.type)
-    passed, lines = _passing(finite, bound, last_dropped, integers)
-    picture, beyond = histogram(finite, passed, lines, integers)
+    passed, lines = _passing(finite, bound, last_dropped, values.type)
+    picture, beyond = histogram(finite, passed, lines, pa.types.is_integer(values.type))
     failed = len(numbers) - int(passed.sum())
     return result | {
         "picture": picture,
@@ -67,15 +67,15 @@ def _number(text: str) -> float:
 
 
 def _passing(
-    values: np.ndarray, bound: dict[str, Any], last_dropped: float | None, integers: bool
+    values: np.ndarray, bound: dict[str, Any], last_dropped: float | None, type: pa.DataType
 ) -> tuple[np.ndarray, list[float]]:
     """Which values pass, and where the bound is drawn: between two whole numbers where the values are such."""
     if "top_fraction" in bound:
         if last_dropped is None:
             return np.ones(len(values), bool), []
-        return values > last_dropped, [last_dropped]
-    low, high = bound.get("min", -np.inf), bound.get("max", np.inf)
-    margin = 0.5 if integers else 0
+        return values > held(last_dropped, type), [last_dropped]
+    low, high = held(bound.get("min", -np.inf), type), held(bound.get("max", np.inf), type)
+    margin = 0.5 if pa.types.is_integer(type) else 0
     lines = [x for x in (low - margin, high + margin) if np.isfinite(x)]
     return (values >= low) & (values <= high), lines
 

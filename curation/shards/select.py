@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from curation.bounds import Bound, check_type
+from curation.bounds import Bound, check_type, held
 from curation.errors import RecipeError, unknown
 from curation.lists import read_listed
 from curation.parts import parquet_schema
@@ -121,7 +121,7 @@ def _passes(table: pa.Table, name: str, bound: Bound, ends: dict[str, tuple[floa
     if bound.in_ is not None and bound.kind != "number":
         return _mask(pc.is_in(column, pa.array(bound.in_, column.type))) & _mask(column.is_valid())
     if bound.in_ is not None:
-        return np.isin(_numbers(column), np.array(bound.in_, np.float64))
+        return np.isin(_numbers(column), np.array([held(value, column.type) for value in bound.in_], np.float64))
     values = _numbers(column)
     keep = np.isfinite(values)
     if bound.top_fraction is not None:
@@ -132,8 +132,8 @@ def _passes(table: pa.Table, name: str, bound: Bound, ends: dict[str, tuple[floa
             after = _mask(pc.greater(table["uid"].take(pa.array(tied)), uid))
             later[tied[after]] = True
         return keep & ~later
-    keep &= values >= bound.min if bound.min is not None else True
-    return keep & (values <= bound.max if bound.max is not None else True)
+    keep &= values >= held(bound.min, column.type) if bound.min is not None else True
+    return keep & (values <= held(bound.max, column.type) if bound.max is not None else True)
 
 
 def _last_in_top(release: Release, name: str, bound: Bound) -> tuple[float, str | None]:

@@ -17,7 +17,7 @@ MERGES = 49152 - 256 - 2  # CLIP, simple_tokenizer.py: the vocabulary without th
 SPECIAL = ("<start_of_text>", "<end_of_text>")
 
 
-@signal(pa.int32())
+@signal(pa.int32(), version=2)
 def caption_tokens(caption: pa.Array) -> pa.Array:
     """Tokens of each caption by CLIP's byte-pair encoding, int32, at least 2: with start and end, not cut at 77.
 

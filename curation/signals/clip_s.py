@@ -44,7 +44,7 @@ def clip_s(image_embedding: pa.Array, prefixed_caption_embedding: pa.Array) -> p
     return pa.array(scores, mask=~valid)
 
 
-@signal(pa.float32())
+@signal(pa.float32(), version=2)
 def refclip_s(
     captions: pa.Array,
     image_embedding: pa.Array,
@@ -58,7 +58,8 @@ def refclip_s(
 
     References are the pair's further `captions` with a text that are not marked negative; null where there is none, or
     no clip_s. Only clip_s is scaled by 2.5. `rule` "paper" takes a negative cosine for 0 (0 to 1.43), "code" does not,
-    as jmhessel/clipscore 1036465. `clip` and `precision` must be those of the embeddings. arXiv:2104.08718, section 3.
+    as jmhessel/clipscore 1036465, and is null where the two sum to 0. `clip` and `precision` must be those of the
+    embeddings. arXiv:2104.08718, section 3.
     """
     from curation.models.clip import here
 

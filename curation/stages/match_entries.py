@@ -49,7 +49,7 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     return ["caption", *([settings["language"]] if settings["mode"] == "worldwide" else [])]
 
 
-@stage(output=(*VERDICT.columns, *ENTRIES), tables={"entry_counts": COUNTS}, version=2, pairs=_columns)
+@stage(output=(*VERDICT.columns, *ENTRIES), tables={"entry_counts": COUNTS}, version=3, pairs=_columns)
 def match_entries(
     pairs: Any, *, metadata: EntryList = "wordnet30", mode: Mode = "metaclip1", language: str = "caption_language"
 ) -> Any:

@@ -21,7 +21,7 @@ Budget = Annotated[int | None, Field(ge=0)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-@stage(output=VERDICT.columns, tables={"sources": SOURCES}, ledger="sources", pairs=["uid", "source"])
+@stage(output=VERDICT.columns, tables={"sources": SOURCES}, ledger="sources", version=2, pairs=["uid", "source"])
 def mix_sources(pairs: Any, *, weights: dict[str, Weight] = ..., budget: Budget = None, seed: int = 0) -> Any:
     """Keep of each source its share of BUDGET pairs by WEIGHTS (0 leaves it out); drops the others (`source_share`).
 
@@ -52,10 +52,10 @@ def mix_sources(pairs: Any, *, weights: dict[str, Weight] = ..., budget: Budget 
 
 
 def _counts(sizes: dict[str, int], weights: dict[str, float], budget: int | None) -> dict[str, int]:
-    from curation.methods import source_counts
+    from curation.methods.mixing import as_written, source_counts
 
     given = {name: weights[name] for name in sizes}
     if budget is None:  # the largest at which no source runs out
-        total = sum(given.values())
-        budget = int(min((sizes[s] * total / w for s, w in given.items() if w > 0), default=0))
+        total = sum(map(as_written, given.values()))
+        budget = int(min((sizes[s] * total / as_written(w) for s, w in given.items() if w > 0), default=0))
     return source_counts(sizes, given, budget) if sizes else {}

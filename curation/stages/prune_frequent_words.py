@@ -20,7 +20,7 @@ COUNTS = (
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-@stage(output=(*VERDICT.columns, SCORE, KEPT), tables={"word_counts": COUNTS}, version=2, pairs=["uid", "caption"])
+@stage(output=(*VERDICT.columns, SCORE, KEPT), tables={"word_counts": COUNTS}, version=3, pairs=["uid", "caption"])
 def prune_frequent_words(
     pairs: Any,
     *,

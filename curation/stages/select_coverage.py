@@ -35,7 +35,7 @@ ORDER_DDL = "uid string, coverage_score double, leader string, leader_score doub
 PromptFile = Annotated[str, AfterValidator(prompt_file)]
 
 
-@stage(output=(*VERDICT.columns, SCORE), tables={"classes": CLASSES}, pairs=READS)
+@stage(output=(*VERDICT.columns, SCORE), tables={"classes": CLASSES}, version=2, pairs=READS)
 def select_coverage(
     pairs: Any,
     *,
@@ -91,7 +91,7 @@ def _parted(scored: Any, counts: dict[int, int], class_pairs: int, oversize: str
     ends = np.cumsum([parts for *_, parts in rows], dtype=np.int64)
     rows = [(*row, int(end) - row[2]) for row, end in zip(rows, ends)]
     table = scored.sparkSession.createDataFrame(rows, "prompt_class int, _count long, _parts int, _first int")
-    draw = F.shiftrightunsigned(F.xxhash64(F.lit(seed), "uid"), 11) / F.lit(float(2**53))
+    draw = F.shiftrightunsigned(F.xxhash64(F.lit(seed), F.lit("select_coverage"), "uid"), 11) / F.lit(float(2**53))
     found = scored.join(F.broadcast(table), "prompt_class").withColumn("_draw", draw)
     if oversize == "cap":
         found = found.where(F.col("_draw") < F.lit(float(class_pairs)) / F.col("_count"))

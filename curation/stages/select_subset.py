@@ -13,7 +13,7 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     return names + [f"{n}__error" for n in names if n not in PAIRS.names and not n.startswith("extra.")]
 
 
-@stage(output=VERDICT.columns, pairs=_columns)
+@stage(output=VERDICT.columns, version=2, pairs=_columns)
 def select_subset(pairs: Any, *, keep: Bounds = ...) -> Any:
     """Keep the pairs that satisfy every bound of `keep`; drop_reason is the first failing bound as written.
 

@@ -58,14 +58,22 @@ class Trait(BaseModel):
             return _holds(self.words)
         column = F.col(f"`{self.column}`")
         value = column.try_cast("double")
-        found = F.lit(True) if self.in_ is None else self._listed(column.cast("string"), value)
-        found = found if self.min is None else found & (value >= self.min)
-        return found if self.max is None else found & (value <= self.max)
+        found = F.lit(True) if self.in_ is None else self._listed(column, value)
+        found = found if self.min is None else found & (value >= _held(self.min, column))
+        return found if self.max is None else found & (value <= _held(self.max, column))
 
-    def _listed(self, text: Any, value: Any) -> Any:
+    def _listed(self, column: Any, value: Any) -> Any:
         """Whether a column, as text and as a number, is one of `in`: 1 is also 1.0 and "1", true as Spark writes it."""
         texts = [str(v).lower() if isinstance(v, bool) else v for v in self.in_ if not isinstance(v, float)]
-        return text.isin(texts) | value.isin([v for v in self.in_ if isinstance(v, float)])
+        numbers = [_held(v, column) for v in self.in_ if isinstance(v, float)]
+        return column.cast("string").isin(texts) | value.isin(numbers)
+
+
+def _held(number: float, column: Any) -> Any:
+    """The number as a column of its type holds it: see curation.bounds."""
+    from pyspark.sql import functions as F
+
+    return F.when(F.typeof(column) == "float", F.lit(number).cast("float")).otherwise(F.lit(number))
 
 
 def _holds(words: list[str]) -> Any:
@@ -89,7 +97,7 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     output=(*VERDICT.columns, PROBABILITY),
     tables={"associations": ASSOCIATIONS},
     ledger="associations",
-    version=2,
+    version=3,
     pairs=_columns,
 )
 def weigh_attributes(

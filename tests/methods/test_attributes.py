@@ -75,6 +75,10 @@ def test_more_than_the_rarer_half_twice_is_infeasible_unless_constraints_have_a_
     assert soft.mean() == pytest.approx(0.6) and soft[0] > soft[-1]
 
 
+def test_no_rows_have_no_weights():
+    assert attribute_weights([], [], 0.5, 0.5).shape == attribute_weights(np.zeros((0, 2)), [], 0.5, 0.5).shape == (0,)
+
+
 def test_arrays_that_do_not_fit_are_refused():
     with pytest.raises(SchemaError, match="wanted \\(n, k\\) of 0 and 1"):
         attribute_weights([0, 2], [0, 1], 0.5, 0.5)

@@ -32,6 +32,12 @@ def test_captions_are_drawn_by_their_weights(weights):
         assert drawn[caption] / 2000 == pytest.approx(weight / sum(weights), abs=1e-3)
 
 
+def test_a_uniform_at_the_end_of_a_caption_draws_the_next():
+    for count in range(1, 12):
+        captions = [f"c {k}" for k in range(count)]
+        assert [sample_caption(captions, k / count) for k in range(count)] == captions
+
+
 def test_captions_without_a_way_to_draw_are_refused():
     for captions, weights in (([], None), (["a b"], [1, 2]), (["a b"], [0.0]), (["a b", "c d"], [1, -1])):
         with pytest.raises(SchemaError):
@@ -84,6 +90,13 @@ def test_a_mixture_has_the_size_asked_for_and_takes_no_more_than_there_is(sizes,
     unbounded = {name: budget for name in sizes}
     if all(source_counts(unbounded, weights, budget)[name] <= sizes[name] for name in sizes):
         assert found == source_counts(unbounded, weights, budget)
+
+
+def test_equal_remainders_go_to_the_first_name_whatever_binary_makes_of_them():
+    """0.4, 1.2 and 6.4 of 8; 0.5, 3.5 and 1 of 5."""
+    many = dict.fromkeys("abc", 100)
+    assert source_counts(many, {"a": 0.05, "b": 0.15, "c": 0.8}, 8) == {"a": 1, "b": 1, "c": 6}
+    assert source_counts(many, {"a": 0.1, "b": 0.7, "c": 0.2}, 5) == {"a": 1, "b": 3, "c": 1}
 
 
 def test_weights_that_mean_nothing_are_refused():

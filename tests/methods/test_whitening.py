@@ -72,6 +72,10 @@ def test_clip_scores_without_references_and_of_no_vector():
     assert found["clip_s"].tolist() == pytest.approx([2.5, 0.0, np.nan], nan_ok=True)
     assert found["ref_max_cos"].tolist() == pytest.approx([np.nan, 1.0, 1.0], nan_ok=True)
     assert found["refclip_s_paper"].tolist() == pytest.approx([np.nan, 0.0, np.nan], nan_ok=True)
+    upright = clip_score_report(images[:1], np.array([[0.0, 1.0]]), [images[:1]])  # 2ab / (a + b) is 0 / 0
+    assert (upright["refclip_s_paper"][0], upright["ref_max_cos"][0]) == (0, 0) and np.isnan(
+        upright["refclip_s_code"][0]
+    )
     assert all(len(each) == 0 for each in clip_score_report(images[:0], captions[:0], []).values())
 
 

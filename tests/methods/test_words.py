@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curation.methods import top_share, wfpp_words, word_frequency_scores, word_probabilities, word_scores
@@ -49,6 +49,13 @@ def test_words_equal_the_libraries(texts):
     """The compiled path, the repaired path and their order in one batch."""
     wanted = [None if t is None else ["".join(byte_letters(w)) for w in by_the_libraries(t)] for t in texts]
     assert wfpp_words(pa.array(texts, pa.string())).to_pylist() == wanted
+
+
+@given(st.text("Ã©â€™Â°® aßé&lt;<copy", max_size=12))
+@example("cafÃ© au lait")
+@example("it\u00e2\u20ac\u2122s &copy 2019")
+def test_mojibake_and_entities_left_open_equal_the_libraries(text):
+    assert wfpp_words(pa.array([text])).to_pylist() == [["".join(byte_letters(w)) for w in by_the_libraries(text)]]
 
 
 VISIBLE = [*range(33, 127), *range(161, 173), *range(174, 256)]

@@ -1,17 +1,18 @@
 """MetaCLIP 2: matching without blanks and one threshold per language, against the recorded run of its functions."""
 
 import json
+import string
 import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curation.errors import RecipeError
 from curation.methods import entry_probability, language_thresholds, match, tail_share, threshold_for_share
 
-LETTERS = "ab é猫熊大กຂမខཀかн한,.!，《-+ \t"
+LETTERS = "ab é猫熊大⺀กຂမខཀかн한,.!，《～«¿-+ \t\n\r"
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +47,18 @@ def test_thresholds_by_language_of_the_reference_run_but_for_the_zero_trap(oracl
 
 
 def needs_blank(character):
-    """The rule of the paper's code: not next to Han, Thai, Lao, Burmese, Khmer, Tibetan or punctuation."""
-    blocks = ((0x4E00, 0x9FFF), (0xE00, 0xE7F), (0xE80, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0xF00, 0xFFF))
+    """The rule of the paper's code: not next to Han, Thai, Lao, Burmese, Khmer, Tibetan or its own punctuation."""
+    blocks = ((0x2E80, 0x2FDF), (0x4E00, 0x9FFF), (0xE00, 0xFFF), (0x1000, 0x109F), (0x1780, 0x17FF))
     written_without = any(low <= ord(character) <= high for low, high in blocks)
-    ascii_sign = character.isascii() and character.isprintable() and not character.isalnum() and character != " "
-    return not (written_without or ascii_sign or unicodedata.category(character).startswith("P"))
+    return not (written_without or character in string.punctuation + "，。、；：？！“”‘’（）【】《》〈〉「」『』～—")
 
 
 def brute_force(caption, entries):
     text = f" {caption} "
     for mark in ",.;:?!`":
         text = text.replace(mark, f" {mark} ")
+    for blank in "\t\n\r":
+        text = text.replace(blank, " ")
     edged = [
         (" " if not e or needs_blank(e[0]) else "", " " if not e or needs_blank(e[-1]) else "", e) for e in entries
     ]
@@ -64,6 +66,8 @@ def brute_force(caption, entries):
 
 
 @given(st.lists(st.text(LETTERS, max_size=30), max_size=6), st.lists(st.text(LETTERS, max_size=5), max_size=30))
+@example(["a\tdog\nred dog\r", "新\n狗\tb"], ["dog", "red dog", "狗 b"])
+@example(["x～y", "le«Monde»x", "a⺀b"], ["～", "«Monde»", "⺀"])
 def test_equals_brute_force(captions, entries):
     assert match(captions, entries, "worldwide") == [brute_force(caption, entries) for caption in captions]
 

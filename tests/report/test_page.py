@@ -296,6 +296,13 @@ def test_a_bound_by_a_list_has_no_histogram():
     assert (told["picture"], told["pairs"], told["null"]) == (None, 2, 0)
 
 
+def test_what_is_stored_as_the_bound_passes_here_too():
+    values = pa.array([0.7, 1.6, 1.7], pa.float32())
+    assert _distribution(values, {"min": 0.7, "max": 1.6}, None)["failed"] == 1
+    assert _distribution(values, {"in": [0.7, 1.7]}, None)["failed"] == 1
+    assert _distribution(values, {"top_fraction": 0.4}, 1.6)["failed"] == 2
+
+
 def test_without_pool_and_store_it_shows_what_is_left(tmp_path):
     made = make_release(tmp_path, size=60)
     shutil.rmtree(made.pool)

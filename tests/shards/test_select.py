@@ -53,7 +53,9 @@ def finite(row) -> bool:
     ("where", "rule"),
     [
         ({"clip_score": {"min": 0.3}}, lambda r: finite(r) and r["clip_score"] >= 0.3),
-        ({"clip_score": {"max": 0.3}}, lambda r: finite(r) and r["clip_score"] <= 0.3),
+        ({"clip_score": {"max": 0.3}}, lambda r: finite(r) and r["clip_score"] < 0.4),
+        ({"clip_score": {"min": 0.9}}, lambda r: finite(r) and r["clip_score"] > 0.8),
+        ({"clip_score": {"in": [0.1, 0.5]}}, lambda r: finite(r) and (r["clip_score"] < 0.2 or r["clip_score"] == 0.5)),
         ({"clip_score": {"min": 0.15, "max": 0.6}}, lambda r: finite(r) and 0.15 <= r["clip_score"] <= 0.6),
         ({"cluster": {"in": [1, 3]}}, lambda r: r["cluster"] in (1, 3)),
         ({"cluster": {"min": 2}, "source": {"in": ["made"]}}, lambda r: (r["cluster"] or 0) >= 2),

@@ -8,6 +8,7 @@ from curation.errors import RecipeError
 from curation.methods import attribute_weights, keyed_uniforms, mix_captions, source_counts
 from curation.schema import CAPTIONS, hex_id
 from curation.stages import STAGES
+from curation.stages.mix_sources import _counts
 from curation.stages.weigh_attributes import Trait
 
 UIDS = [hex_id(f"p{n}") for n in range(300)]
@@ -52,6 +53,11 @@ def test_sources_are_mixed_by_their_weights(pairs):
     assert rows == {s: (weights[s], sizes[s], wanted[s]) for s in sizes}
     assert found < kept(STAGES["mix_sources"](pairs, weights=weights, budget=140, seed=1)[0])
     assert len(kept(STAGES["mix_sources"](pairs, weights={"a": 1, "b": 1, "c": 0})[0])) == 120
+
+
+def test_sources_that_are_mixed_as_they_are_lose_nothing():
+    sizes = {"a": 5, "b": 40, "c": 55}
+    assert _counts(sizes, {"a": 0.05, "b": 0.4, "c": 0.55}, None) == sizes
 
 
 def test_a_source_without_a_weight_is_no_mixture(pairs):
@@ -151,5 +157,13 @@ def test_a_trait_lists_values_of_a_column_of_any_type(listable, column, listed, 
 
 @pytest.fixture(scope="module")
 def listable(spark):
-    columns = "place int, whole long, real double, yes boolean, text string"
-    return spark.createDataFrame([(0, 1, 1.0, True, "x"), (1, 2, 2.5, False, "true"), (2, 3, None, None, "1")], columns)
+    columns = "place int, whole long, real double, yes boolean, text string, narrow float"
+    rows = [(0, 1, 1.0, True, "x", 0.1), (1, 2, 2.5, False, "true", 0.7), (2, 3, None, None, "1", None)]
+    return spark.createDataFrame(rows, columns)
+
+
+def test_a_number_counts_as_a_column_of_float32_holds_it(listable):
+    bounds = ({"max": 0.1}, {"min": 0.7}, {"in": [0.1, 0.7]})
+    traits = (Trait.model_validate({"column": "narrow"} | bound).symbol() for bound in bounds)
+    rows = listable.select("place", *traits).collect()
+    assert ["".join(row[1:]) for row in sorted(rows)] == ["101", "011", "000"]

@@ -106,6 +106,11 @@ def test_large_classes_are_bounded_and_neither_order_nor_partitions_count(spark,
     assert bool(capped) == (oversize == "cap")
     assert [row.parts for row in classes] == [-(-row.pairs // 20) if oversize == "split" else 1 for row in classes]
     assert oversize == "cap" or len(kept(one)) == 75
+    draw = "shiftrightunsigned(xxhash64(3, 'select_coverage', uid), 11) / pow(2, 53)"
+    draws = dict(spark.createDataFrame(pairs.select(["uid"])).selectExpr("uid", draw).collect())
+    share = {row.prompt_class: 20 / row.pairs if oversize == "cap" else 1 for row in classes}
+    rows = [row for row in pairs.to_pylist() if row["prompt_similarity"] is not None]
+    assert {row.uid for row in capped} == {r["uid"] for r in rows if draws[r["uid"]] >= share[r["prompt_class"]]}
 
 
 def test_no_pairs_and_settings_that_are_none(spark, pairs, prompts, tmp_path):
