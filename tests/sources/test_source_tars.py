@@ -153,6 +153,16 @@ def test_text_is_kept_and_cut(tmp_path: Path, rows: Callable, jpeg: bytes) -> No
     assert found[2]["extra"] == {"caption_cut": "4097"}
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_tars_joined_by_cat_are_read_on(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes, pack: Callable) -> None:
+    one, two = (tar([(f"{n}.jpg", jpeg), (f"{n}.txt", b"a dog")]) for n in range(2))
+    noise = b"behind the end mark, no archive".ljust(1024)
+    result = rows(tars.read(written(tmp_path / "a.tar", pack(one) + pack(bytes(4096) + two + noise)), sink))
+    assert [row["document"] for row in result.found] == ["0", "1"] and not result.errors()
+    cut = rows(tars.read(written(tmp_path / "b.tar", pack(one + two[:300])), sink))
+    assert [row["document"] for row in cut.found] == ["0"] and cut.errors() == [("", "truncated_tar")]
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
 def test_packed_tars_are_copied(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes, pack: Callable) -> None:
     members = [m for n in range(3) for m in ((f"{n}.jpg", jpeg + bytes([n])), (f"{n}.txt", b"a dog"))]
