@@ -1,9 +1,10 @@
 """WebDataset tars: an image, and a .txt and/or .json with its caption, under one key.
 
 The key is a member's whole path up to its *last* dot: `a.b.jpg` and `a.b.txt` are one sample `a.b`. webdataset cuts at
-the first dot of the base name and reads them as one sample `a` with the fields `b.jpg` and `b.txt`; both rules pair
-what was written as a pair, but under ours two samples whose keys hold dots (`1.5-a`, `1.5-b`) stay two. Members of a
-sample need not be neighbours. Names are only names: nothing is extracted.
+the first dot of the base name and reads them as one sample `a` with the fields `b.jpg` and `b.txt`. Under our rule two
+samples whose keys hold dots (`1.5-a`, `1.5-b`) stay two, but fields with names of their own (`1.image.jpg`,
+`1.caption.txt`) are no pair: both are rejected. Members of a sample need not be neighbours. Names are only names:
+nothing is extracted.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ from curation.sources.objects import json_object
 from curation.sources.packing import CUT, packing, unpacked, unpacked_limit, unpacking
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
-IMAGES = ("jpg", "jpeg", "png", "webp")  # in this order where a key has several
+IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")  # in this order where a key has several
 CAPTION_KEYS = ("caption", "text", "TEXT")  # as written by img2dataset, and by LAION's and DataComp's tables
 TEXT_BYTES = 1 << 20  # the most that is read of a .txt; a longer .json is rejected
 LOOK_MEMBERS, LOOK_BYTES = 64, 4 << 20  # assumption: an image comes within twenty samples

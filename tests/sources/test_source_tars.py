@@ -90,6 +90,18 @@ def test_keys_with_dots_pair_up(tmp_path: Path, rows: Callable, jpeg: bytes) -> 
     ]  # fmt: skip
 
 
+def test_every_format_that_can_be_decoded_is_an_image(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes) -> None:
+    kinds = {"gif": b"GIF89a..", "bmp": b"BM....\0\0\0\0", "tif": b"II*\0....", "tiff": b"MM\0*...."}
+    members = [m for kind, data in kinds.items() for m in ((f"{kind}.{kind}", data), (f"{kind}.txt", b"a dog"))]
+    members += [("both.gif", b"GIF89a"), ("both.jpg", jpeg), ("both.txt", b"a cat")]
+    members += [("1.image.jpg", jpeg), ("1.caption.txt", b"no pair")]
+    result = rows(tars.read(written(tmp_path / "a.tar.gz", gzip.compress(tar(members))), sink))
+    assert [row["document"] for row in result.found] == ["gif", "bmp", "tif", "tiff", "both"]
+    assert [sink.bytes_of(row["image"]) for row in result.found] == [*kinds.values(), jpeg]
+    assert sink.extensions == ["gif", "bmp", "tif", "tif", "jpg"]
+    assert sorted(result.errors()) == [("1.caption", "no_image"), ("1.image", "no_caption")]
+
+
 def test_names_are_only_names(tmp_path: Path, rows: Callable, jpeg: bytes) -> None:
     before = sorted(tmp_path.rglob("*"))
     members = [("../evil.jpg", jpeg), ("../evil.txt", b"up"), ("/etc/evil.jpg", jpeg), ("/etc/evil.txt", b"root")]
