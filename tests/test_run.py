@@ -236,6 +236,8 @@ def test_a_wrong_recipe_is_refused_before_any_work(pool, model, tmp_path, change
             "[[stage]]\nrun = 'write_shards'\n[[stage]]\nrun = 'dedup_pairs'",
             "can only be the last step",
         ),
+        ("[[stage]]\nrun = 'sample_budget'", "stage sample_budget: give either size or share"),
+        ("[[stage]]\nrun = 'sample_budget'\nwith = {size = 1, share = 0.1}", "either size or share"),
         ("# \xfc", "not UTF-8"),
     ],
 )
