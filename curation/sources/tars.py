@@ -136,10 +136,13 @@ def _index(file: BinaryIO) -> tuple[dict[str, Entry], list[Reject], BadItemError
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Key and lower-case extension of a member; no extension for what is no part of a sample."""
+    """Key and lower-case extension of a member; no extension for what is no part of a sample.
+
+    macOS packs what it knows of a file beside it, as `._` and the file's name.
+    """
     key, _, extension = name.rpartition(".")
-    extension = extension.lower()
-    known = extension in (*IMAGES, "txt", "json") and key.rpartition("/")[2]
+    extension, stem = extension.lower(), key.rpartition("/")[2]
+    known = extension in (*IMAGES, "txt", "json") and stem and not stem.startswith("._")
     return (key, extension) if known else (name, "")
 
 

@@ -90,6 +90,13 @@ def test_keys_with_dots_pair_up(tmp_path: Path, rows: Callable, jpeg: bytes) -> 
     ]  # fmt: skip
 
 
+def test_files_of_macos_are_no_samples(tmp_path: Path, rows: Callable, jpeg: bytes) -> None:
+    members = [("0.jpg", jpeg), ("0.txt", b"a dog"), ("d/0.jpg", jpeg), ("d/0.txt", b"a dog")]
+    members += [(name.replace("0.", "._0."), b"\0\x05\x16\x07 Mac OS X") for name, _ in members]
+    result = rows(tars.read(written(tmp_path / "a.tar", tar(members)), None))
+    assert [row["document"] for row in result.found] == ["0", "d/0"] and not result.rejected
+
+
 def test_every_format_that_can_be_decoded_is_an_image(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes) -> None:
     kinds = {"gif": b"GIF89a..", "bmp": b"BM....\0\0\0\0", "tif": b"II*\0....", "tiff": b"MM\0*...."}
     members = [m for kind, data in kinds.items() for m in ((f"{kind}.{kind}", data), (f"{kind}.txt", b"a dog"))]
