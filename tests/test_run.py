@@ -247,6 +247,11 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path, text, says):
         load_recipe(str(tmp_path / "r.toml"))
 
 
+def test_a_recipe_may_begin_with_the_mark_of_utf_8(tmp_path):
+    (tmp_path / "r.toml").write_text("[[stage]]\nrun = 'dedup_pairs'", "utf-8-sig")
+    assert load_recipe(str(tmp_path / "r.toml")).text.startswith("[[stage]]")
+
+
 BRANCHES = """
 [[stage]]
 name = "first"

@@ -204,7 +204,7 @@ def _text(file: BinaryIO, member: Member) -> str:
     if member.name.lower().endswith("json") and member.bytes > TEXT_BYTES:
         raise BadItemError("too_large", f"{member.name} of {member.bytes} bytes, at most {TEXT_BYTES} are read")
     shown = member._replace(bytes=min(member.bytes, TEXT_BYTES))
-    return _data(file, shown, TEXT_BYTES).decode("utf-8", "replace")
+    return _data(file, shown, TEXT_BYTES).decode("utf-8-sig", "replace")
 
 
 def _data(file: BinaryIO, member: Member, limit: int) -> bytes:

@@ -155,11 +155,12 @@ def test_links_and_devices_are_no_images(tmp_path: Path, rows: Callable, jpeg: b
 def test_captions_in_json(tmp_path: Path, rows: Callable, jpeg: bytes, field: str) -> None:
     members = [("0.jpg", jpeg), ("0.json", json.dumps({field: "a dog", "n": 1}).encode())]
     members += [("1.jpg", jpeg), ("1.json", json.dumps({field: ["one", "2", "three"]}).encode())]
-    members += [("2.jpg", jpeg), ("2.txt", b" "), ("2.json", json.dumps({field: "from json"}).encode())]
+    members += [("2.jpg", jpeg), ("2.txt", b" "), ("2.json", json.dumps({field: "from json"}).encode("utf-8-sig"))]
+    members += [("3.jpg", jpeg), ("3.txt", "marked".encode("utf-8-sig"))]
     path = written(tmp_path / "a.tar", tar(members))
     found = rows(tars.read(path, None, caption_key="mine" if field == "mine" else None)).found
     assert [(row["document"], row["caption"]) for row in found] == [
-        ("0", "a dog"), ("1", "one"), ("1", "three"), ("2", "from json"),
+        ("0", "a dog"), ("1", "one"), ("1", "three"), ("2", "from json"), ("3", "marked"),
     ]  # fmt: skip
     assert found[0]["extra"] == {"n": "1"}
 
