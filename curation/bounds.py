@@ -48,6 +48,8 @@ class Bound(BaseModel):
         is_range = self.min is not None or self.max is not None
         if [is_range, *(v is not None for v in (self.in_, self.in_file, self.top_fraction))].count(True) != 1:
             raise ValueError("a bound has either min and/or max, or in, or in_file, or top_fraction")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min is above max, so nothing would pass")
         if self.in_file is not None and local_path(self.in_file) and not os.path.isfile(local_path(self.in_file)):
             raise ValueError(f"no file {self.in_file}")
         if self.rule == "datacomp" and self.top_fraction == 1:

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from curation.errors import RecipeError, unknown
 from curation.models.named import check_sizes
+from curation.recipe_text import explained
 from curation.schema import PAIRS, hex_id
 from curation.signal import IMAGE_INPUTS, PICTURES, PIXELS, SignalSpec
 
@@ -154,6 +157,12 @@ def _check_settings(spec: SignalSpec, settings: dict[str, Any]) -> None:
             raise RecipeError(f"signal {spec.name}: setting {name} must be given, in [signals] or [inputs]")
         if value not in spec.choices.get(name, (value,)):
             raise unknown(name, [str(value)], spec.choices[name], f"signal {spec.name}")
+        if name in spec.choices or (spec.each and name == spec.each[1]):
+            continue  # a choice is known now, and a list is a tuple here, which _changes checks
+        try:
+            TypeAdapter(spec.annotations[name]).validate_python(value, strict=True)
+        except ValidationError as error:
+            raise RecipeError(f"signal {spec.name}: setting {name} = {value!r}: {explained(error)}") from error
 
 
 def _key(spec: SignalSpec, settings: dict[str, Any], inputs: Iterable["Node | str"]) -> str:

@@ -67,12 +67,16 @@ def load_recipe(name: str, changes: list[str] | None = None) -> Recipe:
     text = recipe_text(name)
     tree = recipe_tree(name, text, changes or [])
     inputs = _check_inputs(tree.get("inputs", {}), name)
-    graph = Graph(_signal_files(inputs) | tree.get("signals", {}))
+    files = _signal_files()
+    graph = Graph({k: v for k, v in inputs.items() if k in files} | tree.get("signals", {}))
     steps: list[Step] = []
     for table in tree.get("stage", []):
         steps.append(_step(table, steps, graph, inputs, name))
     if not steps:
         raise RecipeError(f"recipe {name}: no [[stage]]")
+    read = {setting for step in steps for setting in step.spec.settings} | files
+    if set(inputs) - read:
+        raise unknown("input", set(inputs) - read, read, f"recipe {name}: [inputs]")
     early = [s.name for s in steps[:-1] if "out" in s.spec.settings]
     if early:
         raise RecipeError(f"recipe {name}: {early} makes the release and can only be the last step, once")
@@ -94,13 +98,12 @@ def _check_inputs(inputs: dict[str, str], recipe: str) -> dict[str, str]:
     return inputs
 
 
-def _signal_files(inputs: dict[str, str]) -> dict[str, str]:
-    """Those of the inputs that a signal reads."""
+def _signal_files() -> set[str]:
+    """The names of the inputs that a signal may read."""
     from curation.signals import SIGNALS
 
     specs = [function.spec for function in SIGNALS.values()]
-    files = {name for spec in specs for name, kind in spec.models.items() if kind in FILES}
-    return {name: path for name, path in inputs.items() if name in files}
+    return {name for spec in specs for name, kind in spec.models.items() if kind in FILES}
 
 
 def _step(table: dict, before: list[Step], graph: Graph, inputs: dict[str, str], recipe: str) -> Step:

@@ -34,7 +34,7 @@ def recipe_text(name: str) -> str:
         if not Path(name).is_file():
             raise RecipeError(f"no recipe file {name}; packaged recipes: {recipe_names()}")
         try:
-            return Path(name).read_text("utf-8")
+            return Path(name).read_text("utf-8-sig")
         except UnicodeDecodeError as error:
             raise RecipeError(f"recipe {name}: not UTF-8: {error}") from error
     if name not in recipe_names():

@@ -49,11 +49,11 @@ def setting_defaults(function: Callable) -> dict[str, Any]:
 class SignalSpec:
     """What the engine knows of a signal. `stored`: worth a table of its own; else computed again where needed.
 
-    `models`: setting -> kind of model or file that it names; `choices`: setting -> the values it may have; `added`:
-    settings that came later, with the value at which nothing changed: at that value they leave the key as it was.
-    `instead`: settings -> {input as the parameter names it: what is read in its place, or None for nothing}; `each`:
-    (setting of an input, own setting that lists its values): a variadic input is read once under each of these;
-    `why_null`: the reason given for a null where no input has one.
+    `annotations`: setting -> its type; `models`: setting -> kind of model or file that it names; `choices`: setting ->
+    the values it may have; `added`: settings that came later, with the value at which nothing changed: at that value
+    they leave the key as it was. `instead`: settings -> {input as the parameter names it: what is read in its place, or
+    None for nothing}; `each`: (setting of an input, own setting that lists its values): a variadic input is read once
+    under each of these; `why_null`: the reason given for a null where no input has one.
     """
 
     name: str
@@ -62,6 +62,7 @@ class SignalSpec:
     stored: bool
     reads: tuple[str, ...]
     settings: dict[str, Any]
+    annotations: dict[str, Any]
     models: dict[str, str]
     choices: dict[str, tuple[Any, ...]]
     added: dict[str, Any]
@@ -95,6 +96,7 @@ def signal(
             stored=stored,
             reads=tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY),
             settings=setting_defaults(function),
+            annotations={p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY},
             models={p.name: kind for p in parameters if (kind := _model_kind(p.annotation))},
             choices={p.name: get_args(p.annotation) for p in parameters if get_origin(p.annotation) is Literal},
             added=added or {},

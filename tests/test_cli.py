@@ -24,6 +24,7 @@ def _curate(capfd, *arguments):
         (["run", "ful", "POOL", "OUT"], "no recipe ['ful']; known: ['"),
         (["run", "full", "POOL", "OUT", "--sett", "x"], "known flags: --set, --store"),
         (["run", "full"], "required: POOL, OUT"),
+        (["run", "metaclip", "P", "O", "--set", "inputs.metdata=/etc/hosts"], "[inputs]: no input ['metdata']; known"),
         (["run", "metaclip", "no/pool", "OUT"], "no pool at "),
         (["stages", "nothing"], "no stage ['nothing']; known: ['balance_entries'"),
         (["train", "no/release", "--scale", "gigantic", "--out", "RUN"], "gigantic"),

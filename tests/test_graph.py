@@ -58,6 +58,25 @@ def test_unknown_names_list_what_exists():
         Graph({"clip_score": {"clipp": "y"}})
 
 
+@pytest.mark.parametrize(
+    ("signal", "setting", "value", "says"),
+    [
+        ("image_text", "ocr_side_px", "big", "valid integer"),
+        ("image_text", "text_score", "abc", "valid number"),
+        ("pooled_embedding", "image_weight", 1.5, "less than or equal to 1"),
+        ("clip_score", "clip", 5, "valid string"),
+        ("clip_score", "clip", ["sample-clip"], "valid string"),
+        ("refclip_s", "rule", ["paper"], "known"),
+        ("mean_clip_score", "checkpoints", "sample-clip", "wanted a list"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused(signal, setting, value, says):
+    with pytest.raises(RecipeError, match=rf"signal \w+: .*{setting}.*{says}"):
+        Graph({setting: value}).node(signal)
+    with pytest.raises(RecipeError, match=says):
+        Graph({"mine": {"of": signal, setting: value}}).node("mine")
+
+
 def test_one_signal_under_two_settings_has_two_names(model, tmp_path):
     from tests.small_clip import CONFIG, write_model
 

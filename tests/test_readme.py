@@ -26,6 +26,15 @@ def test_every_command_shown_exists():
     assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets
 
 
+def test_what_is_installed_runs_the_commands_shown():
+    [shown] = (block for block in _blocks("console") if "pip install" in block)
+    image = (ROOT / "docker/Dockerfile").read_text()
+    installs = [set(extras.split(",")) for extras in re.findall(r"""['"]\.\[(.+?)\]""", shown + image)]
+    wanted = {"download": "curate download", "clip": "curate train"}
+    assert len(installs) == 3
+    assert all({extra for extra, command in wanted.items() if command in shown} <= extras for extras in installs)
+
+
 def test_every_recipe_is_listed():
     section = README.partition("## Recipes")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.M)) == set(recipe_names())

@@ -236,6 +236,8 @@ def test_a_wrong_recipe_is_refused_before_any_work(pool, model, tmp_path, change
             "[[stage]]\nrun = 'write_shards'\n[[stage]]\nrun = 'dedup_pairs'",
             "can only be the last step",
         ),
+        ("[[stage]]\nrun = 'sample_budget'", "stage sample_budget: give either size or share"),
+        ("[[stage]]\nrun = 'sample_budget'\nwith = {size = 1, share = 0.1}", "either size or share"),
         ("# \xfc", "not UTF-8"),
     ],
 )
@@ -243,6 +245,11 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path, text, says):
     (tmp_path / "r.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(RecipeError, match=says):
         load_recipe(str(tmp_path / "r.toml"))
+
+
+def test_a_recipe_may_begin_with_the_mark_of_utf_8(tmp_path):
+    (tmp_path / "r.toml").write_text("[[stage]]\nrun = 'dedup_pairs'", "utf-8-sig")
+    assert load_recipe(str(tmp_path / "r.toml")).text.startswith("[[stage]]")
 
 
 BRANCHES = """

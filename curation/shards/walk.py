@@ -13,6 +13,7 @@ from curation.errors import BadItemError, RecipeError
 
 BLOCK = 512  # POSIX ustar: headers and data are padded to blocks of 512 bytes
 NUL_BLOCK = bytes(BLOCK)
+PADDING_BYTES = 1 << 20  # assumption: no end mark is padded to more; GNU tar takes 10,240 bytes unless told otherwise
 MAX_EXTENDED_BYTES = 1 << 20  # assumption: no honest name or pax header needs 1 MiB; bounds memory on hostile input
 KINDS = {
     b"0": "file",
@@ -51,10 +52,10 @@ def read_members(
 
     `file` is an open binary file that can seek forwards (also a gzip file), a memory map, or bytes. Names come as
     they stand in the archive (`..` and leading slashes too: never use one as a path); bytes that are not UTF-8
-    are escaped. What comes before a fault is yielded before it is raised: BadItemError `truncated_tar` where the file
-    ends without its end mark (also where it was cut between two members), `bad_tar` for a wrong header,
-    `too_many_members` where it holds more than `most` of any kind. An open file cannot say where it ends, so the member
-    that was cut is itself yielded: compare the bytes read from it.
+    are escaped. Archives joined by `cat` are read on, as by `tar --ignore-zeros`. What comes before a fault is yielded
+    before it is raised: BadItemError `truncated_tar` where the file ends without its end mark (also where it was cut
+    between two members), `bad_tar` for a wrong header, `too_many_members` where it holds more than `most` of any kind.
+    An open file cannot say where it ends, so the member that was cut is itself yielded: compare the bytes read from it.
     """
     archive = _Archive(file)
     everywhere: dict[str, str] = {}
@@ -62,7 +63,10 @@ def read_members(
     while True:
         position, extended, block = _extended(archive, position, everywhere)
         if block == NUL_BLOCK:
-            return
+            position, everywhere = archive.next_header(position + BLOCK), {}
+            if position is None:
+                return
+            continue
         if seen == most:
             raise BadItemError("too_many_members", f"more than {most}")
         seen += 1
@@ -85,16 +89,33 @@ class _Archive:
     def __init__(self, file: BinaryIO | mmap.mmap | bytes) -> None:
         self.memory = file if isinstance(file, bytes | bytearray | memoryview | mmap.mmap) else None
         self.file = file if self.memory is None else None
+        self.last: tuple[int, int, bytes] = (-1, 0, b"")  # place and size of the last read, and what it gave
 
     def read(self, position: int, size: int, what: str) -> bytes:
-        if self.memory is not None:
-            found = bytes(self.memory[position : position + size])
-        else:
-            self.file.seek(position)
-            found = self.file.read(size)
+        found = self._at(position, size)
         if len(found) < size:
             raise BadItemError("truncated_tar", f"{what} at byte {position}: wanted {size} bytes, found {len(found)}")
         return found
+
+    def _at(self, position: int, size: int) -> bytes:
+        if self.memory is not None:
+            return bytes(self.memory[position : position + size])
+        if self.last[:2] != (position, size):  # to go back costs a packed file all that comes before
+            self.file.seek(position)
+            self.last = position, size, self.file.read(size)
+        return self.last[2]
+
+    def next_header(self, position: int) -> int | None:
+        """Where another archive begins behind the first block of an end mark; null where none does."""
+        for place in range(position, position + PADDING_BYTES, BLOCK):
+            block = self._at(place, BLOCK)
+            if block != NUL_BLOCK:
+                break
+        try:
+            _check(block.ljust(BLOCK, b"\0"), place)
+        except BadItemError:
+            return None
+        return place
 
     def check_end(self, member: Member) -> None:
         if self.memory is not None and member.offset + member.bytes > len(self.memory):

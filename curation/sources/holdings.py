@@ -12,6 +12,7 @@ from curation.sources.urls import joined, normal_url
 from curation.sources.warc import Record
 
 PAGE_KINDS = ("text/html", "application/xhtml+xml")
+UNTOLD = ("application/octet-stream", "binary/octet-stream")  # what servers, and S3, say where they were told nothing
 REDIRECTS = (301, 302, 303, 307, 308)
 HOPS = 5  # redirects that are followed
 URL_BYTES = 256 << 20  # assumption: ten times what the URLs of an archive of common crawls take
@@ -59,7 +60,7 @@ class Holdings:
             self._hold(record, url)
 
     def _hold(self, record: Record, url: str) -> None:
-        is_picture = record.kind.startswith("image/")
+        is_picture = record.kind.startswith("image/") or record.kind in UNTOLD  # its bytes are looked at later
         if is_picture or record.kind in PAGE_KINDS:
             (self.pictures if is_picture else self.pages).setdefault(url, record.offset)
             if record.digest:

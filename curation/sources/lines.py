@@ -67,6 +67,8 @@ def csv_chunks(file: TextIO, *, tabs: bool) -> Iterator[Chunk]:
     names, header = _names(good)
     if len(head) == HEAD_RECORDS and not good:
         records = iter([(0, Reject("", BAD_FILE, f"none of its first {HEAD_RECORDS} records can be read"))])
+    if len(head) == 1 and any("\r" in value for fields in good for value in fields):
+        head = [(0, Reject("", BAD_FILE, "its lines end in carriage returns alone, wanted line feeds"))]
     head = [record for record in head if record[1] is not header]
     return row_chunks(itertools.chain(head, records), lambda rows: _text_batch(names, rows))
 

@@ -1,9 +1,10 @@
 """WebDataset tars: an image, and a .txt and/or .json with its caption, under one key.
 
 The key is a member's whole path up to its *last* dot: `a.b.jpg` and `a.b.txt` are one sample `a.b`. webdataset cuts at
-the first dot of the base name and reads them as one sample `a` with the fields `b.jpg` and `b.txt`; both rules pair
-what was written as a pair, but under ours two samples whose keys hold dots (`1.5-a`, `1.5-b`) stay two. Members of a
-sample need not be neighbours. Names are only names: nothing is extracted.
+the first dot of the base name and reads them as one sample `a` with the fields `b.jpg` and `b.txt`. Under our rule two
+samples whose keys hold dots (`1.5-a`, `1.5-b`) stay two, but fields with names of their own (`1.image.jpg`,
+`1.caption.txt`) are no pair: both are rejected. Members of a sample need not be neighbours. Names are only names:
+nothing is extracted.
 """
 
 import contextlib
@@ -34,7 +35,7 @@ from curation.sources.objects import json_object
 from curation.sources.packing import CUT, packing, unpacked, unpacked_limit, unpacking
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
-IMAGES = ("jpg", "jpeg", "png", "webp")  # in this order where a key has several
+IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")  # in this order where a key has several
 CAPTION_KEYS = ("caption", "text", "TEXT")  # as written by img2dataset, and by LAION's and DataComp's tables
 TEXT_BYTES = 1 << 20  # the most that is read of a .txt; a longer .json is rejected
 LOOK_MEMBERS, LOOK_BYTES = 64, 4 << 20  # assumption: an image comes within twenty samples
@@ -135,10 +136,13 @@ def _index(file: BinaryIO) -> tuple[dict[str, Entry], list[Reject], BadItemError
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Key and lower-case extension of a member; no extension for what is no part of a sample."""
+    """Key and lower-case extension of a member; no extension for what is no part of a sample.
+
+    macOS packs what it knows of a file beside it, as `._` and the file's name.
+    """
     key, _, extension = name.rpartition(".")
-    extension = extension.lower()
-    known = extension in (*IMAGES, "txt", "json") and key.rpartition("/")[2]
+    extension, stem = extension.lower(), key.rpartition("/")[2]
+    known = extension in (*IMAGES, "txt", "json") and stem and not stem.startswith("._")
     return (key, extension) if known else (name, "")
 
 
@@ -200,7 +204,7 @@ def _text(file: BinaryIO, member: Member) -> str:
     if member.name.lower().endswith("json") and member.bytes > TEXT_BYTES:
         raise BadItemError("too_large", f"{member.name} of {member.bytes} bytes, at most {TEXT_BYTES} are read")
     shown = member._replace(bytes=min(member.bytes, TEXT_BYTES))
-    return _data(file, shown, TEXT_BYTES).decode("utf-8", "replace")
+    return _data(file, shown, TEXT_BYTES).decode("utf-8-sig", "replace")
 
 
 def _data(file: BinaryIO, member: Member, limit: int) -> bytes:

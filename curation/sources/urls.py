@@ -14,6 +14,7 @@ PLAIN_PATH = re.compile(
     r"(?:\?[!$%&'()*+,./0-9:=@A-Z_a-z~-]++)?"
 )
 CONTROLS = "".join(map(chr, range(33)))  # WHATWG URL Standard, 4.4: C0 controls and blanks around it do not count
+PATH = re.compile(r"[^?#]*")
 DROPPED = str.maketrans("", "", "\t\r\n")
 
 
@@ -78,6 +79,8 @@ def joined(base: str, url: str) -> str:
     if PLAIN_URL.fullmatch(url):
         return url
     try:
-        return urljoin(base, url.strip(CONTROLS).translate(DROPPED))
+        url = url.strip(CONTROLS).translate(DROPPED)
+        path = PATH.match(url)[0]
+        return urljoin(base, path.replace("\\", "/") + url[len(path) :])  # 4.4: up to the query `\` is `/`
     except ValueError:
         return ""

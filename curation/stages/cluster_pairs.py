@@ -45,6 +45,8 @@ LabelFile = Annotated[str | None, AfterValidator(lambda path: path and label_fil
 
 
 def _columns(settings: dict[str, Any]) -> list[str]:
+    if settings["labels"] and not settings["centroids"]:
+        raise RecipeError("stage cluster_pairs: labels belong to centroids; give the file of these, too")
     return [settings["vectors"]]
 
 
@@ -73,8 +75,6 @@ def cluster_pairs(
     """
     from pyspark.sql import functions as F
 
-    if labels and not centroids:
-        raise RecipeError("cluster_pairs: labels belong to centroids; give the file of these, too")
     embedded = pairs.where(F.col(f"`{vectors}`").isNotNull()).select("uid", F.col(f"`{vectors}`").alias("vector"))
     fine = _given(centroids, pairs, vectors) if centroids else _trained(embedded, clusters, seed)
     if assign == "nearest":

@@ -15,7 +15,18 @@ Size = Annotated[int | None, Field(ge=0)]
 Share = Annotated[float | None, Field(ge=0, le=1)]
 
 
-@stage(output=VERDICT.columns, pairs=["uid"])
+def check_budget(stage: str, settings: dict[str, Any]) -> None:
+    """RecipeError unless a stage has one of size and share."""
+    if (settings["size"] is None) == (settings["share"] is None):
+        raise RecipeError(f"stage {stage}: give either size or share")
+
+
+def _columns(settings: dict[str, Any]) -> list[str]:
+    check_budget("sample_budget", settings)
+    return ["uid"]
+
+
+@stage(output=VERDICT.columns, pairs=_columns)
 def sample_budget(pairs: Any, *, size: Size = None, share: Share = None, seed: int = 0) -> Any:
     """Keep SIZE pairs, or int(n * SHARE), drawn at random; all of them where there are no more.
 
@@ -24,8 +35,6 @@ def sample_budget(pairs: Any, *, size: Size = None, share: Share = None, seed: i
     """
     from pyspark.sql import functions as F
 
-    if (size is None) == (share is None):
-        raise RecipeError("sample_budget: give either size or share")
     drawn = cached(uniforms(pairs, "sample_budget", seed))
     reason = F.when(~among_best(drawn, lambda n: size if share is None else int(n * share)), F.lit("over_budget"))
     return verdict(drawn, reason, -F.col("score"))

@@ -8,13 +8,12 @@ import pyarrow as pa
 from pydantic import AfterValidator, Field
 
 from curation.bounds import nth_best
-from curation.errors import RecipeError
 from curation.methods.coverage import class_order, class_terms, leaders
 from curation.methods.exact_sums import UNIT_BITS, unit_rows
 from curation.models.prompts import prompt_file, prompt_lines
 from curation.schema import VERDICT, Column
 from curation.stage import cached, collected, stage, to_workers, verdict
-from curation.stages.sample_budget import Share, Size
+from curation.stages.sample_budget import Share, Size, check_budget
 from curation.vectors import as_matrix
 
 PERIOD = 200  # picks of a class between two looks at what they cover: the released notebook's
@@ -35,7 +34,12 @@ ORDER_DDL = "uid string, coverage_score double, leader string, leader_score doub
 PromptFile = Annotated[str, AfterValidator(prompt_file)]
 
 
-@stage(output=(*VERDICT.columns, SCORE), tables={"classes": CLASSES}, version=2, pairs=READS)
+def _columns(settings: dict[str, Any]) -> list[str]:
+    check_budget("select_coverage", settings)
+    return READS
+
+
+@stage(output=(*VERDICT.columns, SCORE), tables={"classes": CLASSES}, version=2, pairs=_columns)
 def select_coverage(
     pairs: Any,
     *,
@@ -59,8 +63,6 @@ def select_coverage(
     """
     from pyspark.sql import functions as F
 
-    if (size is None) == (share is None):
-        raise RecipeError("select_coverage: give either size or share")
     scored = pairs.where("prompt_similarity is not null")
     counts = {row.prompt_class: row["count"] for row in scored.groupBy("prompt_class").count().collect()}
     wanted = size if share is None else int(sum(counts.values()) * share)

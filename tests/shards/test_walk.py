@@ -76,6 +76,15 @@ def test_pax_size_and_global_headers():
             next(members)
 
 
+def test_a_global_header_holds_for_its_own_archive_of_those_that_are_joined():
+    data = archive(tarfile.PAX_FORMAT, {"a": b"1"}, pax_headers={"path": "all"})
+    file = io.BytesIO(data + archive(tarfile.USTAR_FORMAT, {"b": b"2"}))
+    places: list[int] = []
+    file.seek = lambda place: places.append(place) or io.BytesIO.seek(file, place)
+    assert [m.name for m in read_members(file)] == ["all", "b"]
+    assert places == sorted(set(places))  # a packed file goes back by starting anew
+
+
 def test_sparse_members_are_skipped():
     info = tarfile.TarInfo("s")
     info.size, info.pax_headers = 512, {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}

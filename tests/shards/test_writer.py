@@ -20,7 +20,7 @@ from curation.shards.tar import read_members
 from curation.shards.writer import shard_record, vectors_name, write_release_shard
 from curation.stages.write_shards import CARRIED
 
-FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF"}
+FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "tiff": "TIFF"}
 
 
 def drawn(width: int, height: int, extension: str, **options) -> bytes:
@@ -54,12 +54,13 @@ def test_a_picture_that_needs_no_change_stays_byte_for_byte(extension):
         (Form(encode="jpg", quality=60), (1200, 900)),
     ],
 )
-@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "gif"])
+@pytest.mark.parametrize("extension", ["jpg", "png", "webp", "gif", "tiff"])
 def test_size_format_and_digest_are_those_of_what_is_written(form, size, extension):
     data = drawn(1200, 900, extension)
     found = picture(data, form)
     assert (found.width, found.height) == size == Image.open(io.BytesIO(found.data)).size
-    assert found.format == (form.encode or {"gif": "png"}.get(extension, extension)) == header(found.data).format
+    wanted = form.encode or {"gif": "png", "tiff": "png"}.get(extension, extension)
+    assert found.format == wanted == header(found.data).format
     assert found.sha256 == hashlib.sha256(found.data).hexdigest() != hashlib.sha256(data).hexdigest()
     exact = np.asarray(Image.open(io.BytesIO(data)).convert("RGB").resize(size, Image.Resampling.BOX), int)
     assert np.abs(pixels_of(found.data) - exact).mean() < 4

@@ -94,7 +94,7 @@ def test_what_cannot_be_told_is_said_before_any_work(folder: Path, source: str, 
 def test_content_decides_where_two_kinds_share_a_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     papers = Source(tars.read, (".tar.gz",), lambda uri: "paper" in uri or None)
     monkeypatch.setitem(SOURCES, "papers", papers)
-    for name, members in {"images": ("a.jpg", "a.txt"), "paper": ("ms.doc",), "x": ("a.md",)}.items():
+    for name, members in {"images": ("a.GIF", "a.txt"), "paper": ("ms.doc",), "x": ("a.md",)}.items():
         (tmp_path / f"{name}.tar.gz").write_bytes(gzip.compress(tar(*members)))
     (tmp_path / "cut.tar.gz").write_bytes(b"\x1f\x8b")
     kinds = {path.name: kind_of(str(path)) for path in tmp_path.iterdir()}

@@ -127,6 +127,13 @@ def test_delimiters_and_line_ends(tmp_path: Path, rows: Callable, delimiter: str
     assert [(row["url"], row["caption"]) for row in found] == [(u, c) for c, u in records[1:]]
 
 
+@pytest.mark.parametrize("header", [b"url,caption\r", b""])
+def test_lines_that_end_in_carriage_returns_alone_are_told(tmp_path: Path, rows: Callable, header: bytes) -> None:
+    content = header + b"".join(lines(3)).replace(b"\n", b"\r")
+    result = rows(tables.read(table(tmp_path / "t.csv", content), None))
+    assert (result.found, result.errors()) == ([], [("", "bad_file")])
+
+
 @pytest.mark.parametrize("order", ["caption first", "url first"])
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 def test_tables_without_a_header(tmp_path: Path, rows: Callable, order: str, suffix: str) -> None:

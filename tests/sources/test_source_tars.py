@@ -90,6 +90,25 @@ def test_keys_with_dots_pair_up(tmp_path: Path, rows: Callable, jpeg: bytes) -> 
     ]  # fmt: skip
 
 
+def test_files_of_macos_are_no_samples(tmp_path: Path, rows: Callable, jpeg: bytes) -> None:
+    members = [("0.jpg", jpeg), ("0.txt", b"a dog"), ("d/0.jpg", jpeg), ("d/0.txt", b"a dog")]
+    members += [(name.replace("0.", "._0."), b"\0\x05\x16\x07 Mac OS X") for name, _ in members]
+    result = rows(tars.read(written(tmp_path / "a.tar", tar(members)), None))
+    assert [row["document"] for row in result.found] == ["0", "d/0"] and not result.rejected
+
+
+def test_every_format_that_can_be_decoded_is_an_image(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes) -> None:
+    kinds = {"gif": b"GIF89a..", "bmp": b"BM....\0\0\0\0", "tif": b"II*\0....", "tiff": b"MM\0*...."}
+    members = [m for kind, data in kinds.items() for m in ((f"{kind}.{kind}", data), (f"{kind}.txt", b"a dog"))]
+    members += [("both.gif", b"GIF89a"), ("both.jpg", jpeg), ("both.txt", b"a cat")]
+    members += [("1.image.jpg", jpeg), ("1.caption.txt", b"no pair")]
+    result = rows(tars.read(written(tmp_path / "a.tar.gz", gzip.compress(tar(members))), sink))
+    assert [row["document"] for row in result.found] == ["gif", "bmp", "tif", "tiff", "both"]
+    assert [sink.bytes_of(row["image"]) for row in result.found] == [*kinds.values(), jpeg]
+    assert sink.extensions == ["gif", "bmp", "tif", "tif", "jpg"]
+    assert sorted(result.errors()) == [("1.caption", "no_image"), ("1.image", "no_caption")]
+
+
 def test_names_are_only_names(tmp_path: Path, rows: Callable, jpeg: bytes) -> None:
     before = sorted(tmp_path.rglob("*"))
     members = [("../evil.jpg", jpeg), ("../evil.txt", b"up"), ("/etc/evil.jpg", jpeg), ("/etc/evil.txt", b"root")]
@@ -136,11 +155,12 @@ def test_links_and_devices_are_no_images(tmp_path: Path, rows: Callable, jpeg: b
 def test_captions_in_json(tmp_path: Path, rows: Callable, jpeg: bytes, field: str) -> None:
     members = [("0.jpg", jpeg), ("0.json", json.dumps({field: "a dog", "n": 1}).encode())]
     members += [("1.jpg", jpeg), ("1.json", json.dumps({field: ["one", "2", "three"]}).encode())]
-    members += [("2.jpg", jpeg), ("2.txt", b" "), ("2.json", json.dumps({field: "from json"}).encode())]
+    members += [("2.jpg", jpeg), ("2.txt", b" "), ("2.json", json.dumps({field: "from json"}).encode("utf-8-sig"))]
+    members += [("3.jpg", jpeg), ("3.txt", "marked".encode("utf-8-sig"))]
     path = written(tmp_path / "a.tar", tar(members))
     found = rows(tars.read(path, None, caption_key="mine" if field == "mine" else None)).found
     assert [(row["document"], row["caption"]) for row in found] == [
-        ("0", "a dog"), ("1", "one"), ("1", "three"), ("2", "from json"),
+        ("0", "a dog"), ("1", "one"), ("1", "three"), ("2", "from json"), ("3", "marked"),
     ]  # fmt: skip
     assert found[0]["extra"] == {"n": "1"}
 
@@ -151,6 +171,16 @@ def test_text_is_kept_and_cut(tmp_path: Path, rows: Callable, jpeg: bytes) -> No
     found = rows(tars.read(written(tmp_path / "a.tar", tar(members)), None)).found
     assert [row["caption"] for row in found] == [" a\tdog\n", "caf\ufffd x", "é" * 4096, "x" * 4096]
     assert found[2]["extra"] == {"caption_cut": "4097"}
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_tars_joined_by_cat_are_read_on(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes, pack: Callable) -> None:
+    one, two = (tar([(f"{n}.jpg", jpeg), (f"{n}.txt", b"a dog")]) for n in range(2))
+    noise = b"behind the end mark, no archive".ljust(1024)
+    result = rows(tars.read(written(tmp_path / "a.tar", pack(one) + pack(bytes(4096) + two + noise)), sink))
+    assert [row["document"] for row in result.found] == ["0", "1"] and not result.errors()
+    cut = rows(tars.read(written(tmp_path / "b.tar", pack(one + two[:300])), sink))
+    assert [row["document"] for row in cut.found] == ["0"] and cut.errors() == [("", "truncated_tar")]
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])

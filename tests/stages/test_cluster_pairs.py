@@ -94,8 +94,9 @@ def test_labels_that_are_none_are_refused(tmp_path, text, told):
 
 def test_labels_need_their_centroids(spark, pairs, tmp_path):
     (tmp_path / "labels.tsv").write_text("7\tMicroscopy")
-    with pytest.raises(RecipeError, match="labels belong to centroids"):
-        clustered(spark, pairs, labels=str(tmp_path / "labels.tsv"))
+    settings = check_settings(stage.spec, {"labels": str(tmp_path / "labels.tsv")}, "test")
+    with pytest.raises(RecipeError, match="labels belong to centroids"):  # the loader of a recipe asks, too
+        stage.spec.columns("pairs", settings)
     np.save(tmp_path / "c.npy", np.eye(12)[:5])
     with pytest.raises(RecipeError, match="number 7 is none of 5 clusters"):
         clustered(spark, pairs, labels=str(tmp_path / "labels.tsv"), centroids=str(tmp_path / "c.npy"))

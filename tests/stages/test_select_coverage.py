@@ -116,8 +116,8 @@ def test_large_classes_are_bounded_and_neither_order_nor_partitions_count(spark,
 def test_no_pairs_and_settings_that_are_none(spark, pairs, prompts, tmp_path):
     found, classes = taken(spark, pairs.slice(0, 0), prompts, share=0.5)
     assert found == {} and classes == []
-    with pytest.raises(RecipeError, match="either size or share"):
-        taken(spark, pairs, prompts, share=0.5, size=3)
+    with pytest.raises(RecipeError, match="either size or share"):  # the loader of a recipe asks, too
+        stage.spec.columns("pairs", {"share": 0.5, "size": 3})
     for text in ("", "a dog\na cat\na dog\n"):
         (tmp_path / "bad.txt").write_text(text)
         with pytest.raises(RecipeError, match="a prompt a line"):

@@ -19,11 +19,12 @@ from curation.sources.jats.article import SNIFF_BYTES, may_hold_articles
 from curation.sources.jats.papers import ARTICLES, Settings, Shown, papers
 from curation.sources.packages import LIMITS, Limits, is_archive, open_package
 from curation.sources.packing import CUT, packing, unpacking
+from curation.sources.tars import IMAGES
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 SURE = (".nxml", ".jats")  # names that nothing else has
 SUFFIXES = (*ARTICLES, *(name + ".gz" for name in ARTICLES), ".zip", ".meca", *TARS, *lists.SUFFIXES)
-SAMPLE_IMAGES, SAMPLE_TEXTS = ("jpg", "jpeg", "png", "webp"), ("txt", "json")  # what tars of samples hold
+SAMPLE_TEXTS = ("txt", "json")  # what tars of samples hold beside images
 
 
 def read(
@@ -91,9 +92,9 @@ def _looks_tar(uri: str) -> bool | None:
                 stream.seek(member.offset)
                 if may_hold_articles(stream.read(min(member.bytes, SNIFF_BYTES))):
                     return True
-            elif extension in (*SAMPLE_IMAGES, *SAMPLE_TEXTS):
+            elif extension in (*IMAGES, *SAMPLE_TEXTS):
                 kinds = keys.setdefault(key, set())
-                kinds.add(extension in SAMPLE_IMAGES)
+                kinds.add(extension in IMAGES)
                 if len(kinds) == 2:
                     return False
     return None if has_archives else False
