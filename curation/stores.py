@@ -67,7 +67,7 @@ def commit(uri: str, file: Any, size: int, sha256: str) -> None:
         file.close()
     except OSError as error:
         discard(uri, file)
-        if not _lost(error):
+        if answered(error) not in LOST:
             raise
         if _same(uri, size, sha256):
             return
@@ -90,11 +90,14 @@ def _tag(file_system: Any, path: str) -> str | None:
         return None
 
 
-def _lost(error: OSError) -> bool:
+def answered(error: Exception) -> str | None:
+    """The code that S3 answered, None where it was something else that failed."""
+    if "botocore" not in sys.modules:  # nothing was asked of S3
+        return None
     from botocore.exceptions import ClientError
 
     cause = error if isinstance(error, ClientError) else error.__cause__
-    return isinstance(cause, ClientError) and cause.response.get("Error", {}).get("Code") in LOST
+    return cause.response.get("Error", {}).get("Code") if isinstance(cause, ClientError) else None
 
 
 def _same(uri: str, size: int, sha256: str) -> bool:
@@ -120,7 +123,7 @@ def put(file_system: Any, path: str, text: bytes, condition: dict[str, str]) -> 
     try:
         return file_system.call_s3("put_object", Bucket=bucket, Key=key, Body=text, **condition)["ETag"]
     except OSError as error:
-        if _lost(error) or isinstance(error, FileNotFoundError):  # gone is not as it was either
+        if answered(error) in LOST or isinstance(error, FileNotFoundError):  # gone is not as it was either
             return None
         raise
     except BotoCoreError as error:  # no answer at all: s3fs hands it on, and it is no OSError
