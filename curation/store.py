@@ -150,7 +150,9 @@ class Store:
         size = BUCKET_ROWS["image" if pictures else level]
         buckets = min(MAX_BUCKETS, 1 << max(0, (count - 1) // size).bit_length())
         if level == "image" or pictures:
-            place = F.xxhash64("image.uri", F.shiftright(F.coalesce("image.offset", F.lit(0)), BLOCK_SHIFT))
+            block = F.xxhash64("image.uri", F.shiftright(F.coalesce("image.offset", F.lit(0)), BLOCK_SHIFT))
+            # Pairs without a picture lie nowhere: by their block all of them would be one bucket, and one task.
+            place = F.when(F.col("image.uri").isNull(), F.xxhash64("id")).otherwise(block)
             order = ["image.uri", "image.offset", "id"]
         else:
             place = F.xxhash64("digest" if level == "text" else "id")
