@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from curation import __version__, release, tables
-from curation.errors import LostRowsError, SchemaError
+from curation.errors import LostRowsError, SchemaError, StaleOutputError
 from curation.files import absolute, join, swept
 from curation.graph import by_name, closure
 from curation.pool import Pool
@@ -94,6 +94,8 @@ def run_stage(
         main, sides = result if isinstance(result, tuple) else (result, {})
         record = _write(main, folder, spec, settings, inputs[0].count)
         side_parts = {name: _write_side(frame, folder, name, spec) for name, frame in sides.items()}
+    if stage_key(spec, settings, inputs, columns) != key:  # files are read here and there while it runs
+        raise StaleOutputError(f"step {step.name}: a file that it reads was changed while it ran; run it again")
     record |= {
         "stage": spec.name,
         "version": spec.version,

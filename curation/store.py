@@ -14,7 +14,7 @@ from typing import Any
 from curation import tables
 from curation.compute import ERROR, Job, appender, bucket_writer, signal_schema
 from curation.files import join, locked, swept
-from curation.graph import Node, closure, placed, stored_inputs
+from curation.graph import Node, check_unchanged, closure, placed, stored_inputs
 from curation.signal import IMAGE_INPUTS
 from curation.stage import cached
 
@@ -102,6 +102,7 @@ class Store:
             nodes = [n for n in nodes if not set(self._open(n)["rows_of"]) & set(keys)]
             if nodes:
                 records = self._add_missing(frame, nodes, level, count)
+                check_unchanged(nodes)
                 for i, node in enumerate(nodes):
                     self._commit(node, [r for r in records if r["signal"] == i], keys[0])
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,8 +16,10 @@ from curation.graph import Graph
 from curation.ingest import ingest
 from curation.pool import Pool
 from curation.recipe import check_settings, load_recipe
+from curation.records import write_record
+from curation.release import commit
 from curation.rows import Rows
-from curation.run import run, stage_key
+from curation.run import run, run_stage, stage_key
 from curation.shards.manifest import Release
 from curation.shards.verify import verify
 from curation.stages import STAGES
@@ -243,6 +246,23 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path, text, says):
     (tmp_path / "r.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(RecipeError, match=says):
         load_recipe(str(tmp_path / "r.toml"))
+
+
+def test_a_list_that_is_changed_while_its_step_runs_is_not_taken_for_the_old_one(tmp_path, monkeypatch):
+    listed = tmp_path / "kept.txt"
+    listed.write_text("a")
+    settings = {"keep": {"uid": {"in_file": str(listed)}}}
+    spec = STAGES["select_subset"].spec
+    step = SimpleNamespace(name="words", spec=spec, stage=lambda *_, **__: listed.write_text("b"))
+    rows = SimpleNamespace(key="k", count=1, select=lambda *_: None)
+    monkeypatch.setattr("curation.run._write", lambda *_: {})
+    with pytest.raises(StaleOutputError, match="words: a file that it reads was changed while it ran; run it again"):
+        run_stage(None, step, [rows], settings, str(tmp_path / "store"))
+    assert not list(tmp_path.rglob("_done.json"))
+    write_record(str(tmp_path / "recipe.json"), {"key": "as claimed"})
+    monkeypatch.setattr("curation.release.release_key", lambda *_: "as it is now")
+    with pytest.raises(StaleOutputError, match="was changed while it was made; name another OUT"):
+        commit(None, str(tmp_path), None, SimpleNamespace(pool=None), {})
 
 
 BRANCHES = """
