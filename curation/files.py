@@ -35,10 +35,15 @@ def join(folder: str, *names: str) -> str:
 def absolute(uri: str) -> str:
     """A path or URI that means the same in any process: a plain path made absolute, no slash at its end.
 
-    >>> absolute("s3://bucket/folder/")
-    's3://bucket/folder'
+    RecipeError for a URI that nothing here can open.
+
+    >>> absolute("s3://bucket/folder/"), absolute("file:/folder/")
+    ('s3://bucket/folder', '/folder')
     """
-    return uri.rstrip("/") if "://" in uri else os.path.abspath(uri)
+    if "://" not in uri:
+        return os.path.abspath(local_path(uri))
+    stores.check(uri)
+    return uri.rstrip("/")
 
 
 def local_path(uri: str) -> str | None:

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import fsspec
 from fsspec.spec import AbstractBufferedFile
 
-from curation.errors import LockedOutputError, OutputError
+from curation.errors import LockedOutputError, OutputError, RecipeError
 
 PART_BYTES = 16 << 20  # of an upload: at most 10,000 parts, so files of up to 160 GB; held in memory while it is sent
 CONDITIONAL = ("s3", "s3a")  # protocols of s3fs, whose requests take conditions
@@ -33,6 +33,15 @@ PIECE_BYTES = 1 << 20
 
 # A listing kept in memory would hide what other processes have written since.
 fsspec.config.conf.setdefault("s3", {}).setdefault("use_listings_cache", False)
+
+
+def check(uri: str) -> None:
+    """RecipeError for a URI of no known kind, or one whose library is not installed."""
+    try:
+        for scheme in uri.partition("://")[0].split("::"):
+            fsspec.get_filesystem_class(scheme)
+    except (ImportError, ValueError) as error:
+        raise RecipeError(f"{uri}: {error}") from error
 
 
 def conditional(file_system: Any) -> bool:
