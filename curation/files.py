@@ -187,18 +187,17 @@ def locked(folder: str, *, wait: bool) -> Iterator[None]:
             yield
         return
     lock = os.path.join(path, "lock")
-    try:
-        os.makedirs(path, exist_ok=True)
-        handle = _take(lock, wait)
-    except OSError as error:
-        raise _output_error(lock, error) from error
-    try:
-        os.ftruncate(handle, 0)
-        os.write(handle, holder.encode())
+    with contextlib.ExitStack() as held:
+        try:
+            os.makedirs(path, exist_ok=True)
+            handle = _take(lock, wait)
+            held.callback(os.close, handle)
+            held.callback(os.unlink, lock)
+            os.ftruncate(handle, 0)
+            os.write(handle, holder.encode())
+        except OSError as error:
+            raise _output_error(lock, error) from error
         yield
-    finally:
-        os.unlink(lock)
-        os.close(handle)
 
 
 def _take(lock: str, wait: bool) -> int:
