@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -263,6 +264,34 @@ def test_a_list_that_is_changed_while_its_step_runs_is_not_taken_for_the_old_one
     monkeypatch.setattr("curation.release.release_key", lambda *_: "as it is now")
     with pytest.raises(StaleOutputError, match="was changed while it was made; name another OUT"):
         commit(None, str(tmp_path), None, SimpleNamespace(pool=None), {})
+
+
+def test_two_runs_at_once_compute_a_step_once(tmp_path, monkeypatch):
+    begun, going, made = threading.Event(), threading.Event(), []
+
+    def stage(*_, **__):
+        begun.set()
+        going.wait(30)
+
+    settings = {"keep": {"caption_words": {"min": 1}}}
+    step = SimpleNamespace(name="words", spec=STAGES["select_subset"].spec, stage=stage)
+    pool = SimpleNamespace(uri="pool")
+    rows = SimpleNamespace(key="k", count=1, select=lambda *_: None, graph=Graph(), chain=(), pool=pool)
+    monkeypatch.setattr("curation.run._write", lambda *_: {"parts": []})
+
+    def runs():
+        made.append(run_stage(None, step, [rows], settings, str(tmp_path)))
+
+    first, second = threading.Thread(target=runs), threading.Thread(target=runs)
+    first.start()
+    assert begun.wait(30)
+    second.start()
+    second.join(0.3)
+    going.set()
+    first.join(30)
+    second.join(30)
+    assert [fresh for _, fresh in made] == [True, False] and made[0][0].done.items() <= made[1][0].done.items()
+    assert not list(tmp_path.rglob("lock"))
 
 
 BRANCHES = """
