@@ -26,6 +26,9 @@ ERROR = "__error"  # suffix of the column that says why a signal is null
 CPU_BATCH = {"images": 64, "pixels": 64 << 20}
 GPU_BATCH = {"images": 256, "pixels": 128 << 20}
 
+# Equal captions share a bucket, however many they are: 2^18 vectors of 1,024 numbers are 0.5 GB, an array holds 2 GB.
+PIECE_ROWS = 1 << 18
+
 
 class Job(NamedTuple):
     """What a task needs to know: the signals to store, in bit order of the column `want`, and where each goes."""
@@ -42,8 +45,10 @@ def bucket_writer(job: Job) -> Callable[[Iterator[pa.RecordBatch]], Iterator[dic
         for _, run in tables.grouped(batches, "bucket"):
             bucket = pa.Table.from_batches(list(run))
             for want in pc.unique(bucket["want"]).to_pylist():
-                rows = bucket.filter(pc.equal(bucket["want"], want)).combine_chunks()
-                yield from _write_rows(job, rows, [i for i in range(len(job.nodes)) if want >> i & 1])
+                rows = bucket.filter(pc.equal(bucket["want"], want))
+                numbers = [i for i in range(len(job.nodes)) if want >> i & 1]
+                for start in range(0, len(rows), PIECE_ROWS):
+                    yield from _write_rows(job, rows.slice(start, PIECE_ROWS).combine_chunks(), numbers)
 
     return write
 

@@ -21,7 +21,9 @@ def exclude(uri: str, rules: Rules) -> tuple[Pool, pa.Table]:
     """Put rules on the list of the pool at `uri`; the pool as it is then, and the pairs that they mean.
 
     No file of its pairs is touched. The rename of pool.json is what makes it so; the same rules again change nothing.
+    RecipeError where there is no pool.
     """
+    uri = Pool.open(uri).uri  # a lock would make the folder of a pool that is not there
     with locked(uri, wait=True):
         pool = Pool.open(uri)
         key = rules.key[:16]

@@ -35,10 +35,15 @@ def join(folder: str, *names: str) -> str:
 def absolute(uri: str) -> str:
     """A path or URI that means the same in any process: a plain path made absolute, no slash at its end.
 
-    >>> absolute("s3://bucket/folder/")
-    's3://bucket/folder'
+    RecipeError for a URI that nothing here can open.
+
+    >>> absolute("s3://bucket/folder/"), absolute("file:/folder/")
+    ('s3://bucket/folder', '/folder')
     """
-    return uri.rstrip("/") if "://" in uri else os.path.abspath(uri)
+    if "://" not in uri:
+        return os.path.abspath(local_path(uri))
+    stores.check(uri)
+    return uri.rstrip("/")
 
 
 def local_path(uri: str) -> str | None:
@@ -182,18 +187,17 @@ def locked(folder: str, *, wait: bool) -> Iterator[None]:
             yield
         return
     lock = os.path.join(path, "lock")
-    try:
-        os.makedirs(path, exist_ok=True)
-        handle = _take(lock, wait)
-    except OSError as error:
-        raise _output_error(lock, error) from error
-    try:
-        os.ftruncate(handle, 0)
-        os.write(handle, holder.encode())
+    with contextlib.ExitStack() as held:
+        try:
+            os.makedirs(path, exist_ok=True)
+            handle = _take(lock, wait)
+            held.callback(os.close, handle)
+            held.callback(os.unlink, lock)
+            os.ftruncate(handle, 0)
+            os.write(handle, holder.encode())
+        except OSError as error:
+            raise _output_error(lock, error) from error
         yield
-    finally:
-        os.unlink(lock)
-        os.close(handle)
 
 
 def _take(lock: str, wait: bool) -> int:

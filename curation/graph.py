@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from curation.errors import RecipeError, unknown
+from curation.errors import RecipeError, StaleOutputError, unknown
 from curation.models.named import check_sizes
 from curation.recipe_text import explained
 from curation.schema import PAIRS, hex_id
@@ -172,6 +172,15 @@ def _key(spec: SignalSpec, settings: dict[str, Any], inputs: Iterable["Node | st
     own = {name: value for name, value in settings.items() if (name, value) not in spec.added.items()}
     read = [i.key if isinstance(i, Node) else i for i in inputs]
     return hex_id("signal", json.dumps([spec.name, spec.version, own, models, read], sort_keys=True, default=str))
+
+
+def check_unchanged(nodes: Iterable[Node]) -> None:
+    """StaleOutputError where a file that a signal's settings name is another one than when its key was made."""
+    for node in closure(nodes):
+        if _key(node.spec, dict(node.settings), node.inputs) != node.key:
+            raise StaleOutputError(
+                f"signal {node.spec.name}: a file that its settings name was changed while it ran; run it again"
+            )
 
 
 def placed(node: Node) -> Node:

@@ -24,9 +24,9 @@ from curation.ranges import pointer_fault, whole, with_ranges
 
 __all__ = ["LIMITS", "Header", "ImageBatch", "Limits", "batches", "decode", "decode_small", "header", "read_pointers"]
 
-# What opening a path that does not name a readable file raises; other failures (a network, a disk) are not the
-# item's fault and go through, so that the task is tried again.
-_NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, ValueError)
+# What opening a path that does not name a file raises; other failures (a network, a disk, a right that ended) are not
+# the item's fault and go through, so that the task is tried again.
+_NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError)
 _NO_FILE_NUMBERS = (errno.ENAMETOOLONG, errno.ELOOP)
 MAX_BATCH_BYTES = 64 << 20  # encoded bytes of a batch; 64 pictures at the limit of bytes would be 1.3 GB
 FULL_BATCH = 16  # pictures that models take at a time on a CPU: a batch cut short holds a multiple of it

@@ -159,7 +159,7 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
         "images": [r["images"] for r in records if r["images"]],
         "content": content(tables.read_spark(spark, folder, parts)),
     }
-    grown = pool.with_part(part)
+    grown = pool.current().with_part(part)
     remove_folder(staging)
     counts = {k: part[k] for k in ("files", "rows", "merged", "already_in_pool", "rejected")}
     counts |= {"left_out_as_forgotten": gone} if gone else {}

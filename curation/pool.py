@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import tables
-from curation.errors import BrokenTableError, RecipeError, SchemaError
+from curation.errors import BrokenTableError, OutputError, RecipeError, SchemaError
 from curation.files import absolute, join
 from curation.forgetting import FORGOTTEN, RULES, Rules
 from curation.records import read_record, write_record
@@ -123,6 +123,15 @@ class Pool:
             if found:
                 return found
         return None
+
+    def current(self) -> "Pool":
+        """This pool; OutputError where pool.json lists something else by now: a lock may be lost in hours of work."""
+        now = Pool.open_or_new(self.uri)
+        if (now.parts, now.forgotten) != (self.parts, self.forgotten):
+            raise OutputError(
+                f"{join(self.uri, POOL)}: was changed by another process meanwhile; run the same command again"
+            )
+        return self
 
     def with_part(self, part: dict[str, Any]) -> "Pool":
         """Commit one more part: the rename of pool.json is what makes it visible."""

@@ -8,9 +8,11 @@ import fsspec
 
 from curation.errors import BadItemError
 from curation.files import local_path
+from curation.stores import answered
 
 AHEAD = 128  # pictures asked for at once of a store, which answers in tens of milliseconds, however small they are
 AHEAD_BYTES = 32 << 20  # and at most so many bytes, but for a single picture
+BEHIND = ("InvalidRange", "416")  # what S3 answers to a range behind the end
 Pointer = dict | None
 Item = bytes | BadItemError | None
 
@@ -85,9 +87,11 @@ def _ranges(pointers: list[dict], limit: int) -> list[bytes | BadItemError]:
 
 
 def _answer(pointer: dict, data: bytes | Exception, length: int) -> bytes | BadItemError:
-    if isinstance(data, FileNotFoundError | PermissionError | IsADirectoryError):
+    if isinstance(data, PermissionError):  # stores say so of a token that ended, without saying where
+        raise PermissionError(f"{pointer['uri']}: {data}") from data
+    if isinstance(data, FileNotFoundError | IsADirectoryError):
         return BadItemError("missing_file", f"{pointer['uri']}: {data}")
-    if isinstance(data, OSError) and data.errno == errno.EINVAL:  # what S3 says of a range behind the end
+    if isinstance(data, OSError) and data.errno == errno.EINVAL and answered(data) in BEHIND:
         return b""
     if isinstance(data, Exception):
         raise data

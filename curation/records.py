@@ -50,7 +50,7 @@ def read_record(uri: str, made_by: str | None = None) -> dict[str, Any] | None:
     try:
         with fsspec.open(uri, "rb") as file:
             text = file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # nothing there, or below a file
         return None
     fault = seal_fault(text)
     if fault:

@@ -97,7 +97,7 @@ def finished(out: str) -> dict[str, Any] | None:
 
 def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any]) -> dict[str, Any]:
     """Write subset and ledger; then release.json, after which the folder is a release."""
-    stages = _stages(recipe, made)
+    key, stages = _claimed_key(out, recipe, last.pool), _stages(recipe, made)
     subset = _write_subset(spark, out, last, {made[s.name].chain[-1].folder: s.name for s in recipe.steps})
     written = _written(out, last.chain[-1])
     write_lines(join(out, "ledger.jsonl"), stages)
@@ -106,7 +106,7 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
         "schema_version": SCHEMA_VERSION,
         "recipe": recipe.name,
         "recipe_text": recipe.text,
-        "key": release_key(recipe, last.pool),
+        "key": key,
         "pool_key": last.pool.key,
         "versions": {"curation": __version__},
         **({FORGOTTEN: last.pool.forgotten_rows} if last.pool.forgotten_rows else {}),
@@ -124,6 +124,14 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
     write_record(join(out, MARK), record | ({"embeddings": vectors} if vectors else {}))
     remove_folder(join(out, "manifest", "parts"))
     return record
+
+
+def _claimed_key(out: str, recipe: Recipe, pool: Pool) -> str:
+    """The key under which the folder was claimed; StaleOutputError where a file behind it was changed since."""
+    key = release_key(recipe, pool)
+    if read_record(join(out, CLAIM))["key"] != key:
+        raise StaleOutputError(f"{out}: a file that its recipe names was changed while it was made; name another OUT")
+    return key
 
 
 def _stages(recipe: Recipe, made: dict[str, Any]) -> list[dict[str, Any]]:

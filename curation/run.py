@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from curation import __version__, release, tables
-from curation.errors import LostRowsError, SchemaError
-from curation.files import absolute, join, swept
+from curation.errors import LostRowsError, SchemaError, StaleOutputError
+from curation.files import absolute, join, locked, swept
 from curation.graph import by_name, closure
 from curation.pool import Pool
 from curation.recipe import POOL, Recipe, Step, load_recipe, plain
@@ -86,6 +86,19 @@ def run_stage(
     table = StageTable.open(folder)
     if table is not None:
         return table, False
+    with locked(folder, wait=True):
+        table = StageTable.open(folder)  # another run may have made it while this one waited
+        if table is not None:
+            return table, False
+        return _made(spark, step, inputs, settings, store=store, key=key, folder=folder), True
+
+
+def _made(
+    spark: Any, step: Step, inputs: list[Any], settings: dict[str, Any], *, store: str, key: str, folder: str
+) -> StageTable:
+    """The table of a step, computed and committed."""
+    spec = step.spec
+    columns = {name: spec.columns(name, settings) for name in spec.reads}
     started = time.monotonic()
     placed = settings | ({"store": store} if "store" in settings else {})
     with swept(folder, *(join(folder, name) for name in spec.tables)), releasing():
@@ -94,6 +107,8 @@ def run_stage(
         main, sides = result if isinstance(result, tuple) else (result, {})
         record = _write(main, folder, spec, settings, inputs[0].count)
         side_parts = {name: _write_side(frame, folder, name, spec) for name, frame in sides.items()}
+    if stage_key(spec, settings, inputs, columns) != key:  # files are read here and there while it runs
+        raise StaleOutputError(f"step {step.name}: a file that it reads was changed while it ran; run it again")
     record |= {
         "stage": spec.name,
         "version": spec.version,
@@ -106,7 +121,7 @@ def run_stage(
     }
     record |= _origin(inputs[0], store) | {"signals": _signals_read(inputs, columns)}
     tables.write_done(folder, record)
-    return StageTable(folder, record), True
+    return StageTable(folder, record)
 
 
 def _signals_read(inputs: list[Any], columns: dict[str, list[str]]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from curation import tables
 from curation.compute import ERROR, Job, appender, bucket_writer, signal_schema
 from curation.files import join, locked, swept
-from curation.graph import Node, closure, placed, stored_inputs
+from curation.graph import Node, check_unchanged, closure, placed, stored_inputs
 from curation.signal import IMAGE_INPUTS
 from curation.stage import cached
 
@@ -102,6 +102,7 @@ class Store:
             nodes = [n for n in nodes if not set(self._open(n)["rows_of"]) & set(keys)]
             if nodes:
                 records = self._add_missing(frame, nodes, level, count)
+                check_unchanged(nodes)
                 for i, node in enumerate(nodes):
                     self._commit(node, [r for r in records if r["signal"] == i], keys[0])
 
@@ -150,7 +151,9 @@ class Store:
         size = BUCKET_ROWS["image" if pictures else level]
         buckets = min(MAX_BUCKETS, 1 << max(0, (count - 1) // size).bit_length())
         if level == "image" or pictures:
-            place = F.xxhash64("image.uri", F.shiftright(F.coalesce("image.offset", F.lit(0)), BLOCK_SHIFT))
+            block = F.xxhash64("image.uri", F.shiftright(F.coalesce("image.offset", F.lit(0)), BLOCK_SHIFT))
+            # Pairs without a picture lie nowhere: by their block all of them would be one bucket, and one task.
+            place = F.when(F.col("image.uri").isNull(), F.xxhash64("id")).otherwise(block)
             order = ["image.uri", "image.offset", "id"]
         else:
             place = F.xxhash64("digest" if level == "text" else "id")

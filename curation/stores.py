@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import fsspec
 from fsspec.spec import AbstractBufferedFile
 
-from curation.errors import LockedOutputError, OutputError
+from curation.errors import LockedOutputError, OutputError, RecipeError
 
 PART_BYTES = 16 << 20  # of an upload: at most 10,000 parts, so files of up to 160 GB; held in memory while it is sent
 CONDITIONAL = ("s3", "s3a")  # protocols of s3fs, whose requests take conditions
@@ -33,6 +33,15 @@ PIECE_BYTES = 1 << 20
 
 # A listing kept in memory would hide what other processes have written since.
 fsspec.config.conf.setdefault("s3", {}).setdefault("use_listings_cache", False)
+
+
+def check(uri: str) -> None:
+    """RecipeError for a URI of no known kind, or one whose library is not installed."""
+    try:
+        for scheme in uri.partition("://")[0].split("::"):
+            fsspec.get_filesystem_class(scheme)
+    except (ImportError, ValueError) as error:
+        raise RecipeError(f"{uri}: {error}") from error
 
 
 def conditional(file_system: Any) -> bool:
@@ -67,7 +76,7 @@ def commit(uri: str, file: Any, size: int, sha256: str) -> None:
         file.close()
     except OSError as error:
         discard(uri, file)
-        if not _lost(error):
+        if answered(error) not in LOST:
             raise
         if _same(uri, size, sha256):
             return
@@ -90,11 +99,14 @@ def _tag(file_system: Any, path: str) -> str | None:
         return None
 
 
-def _lost(error: OSError) -> bool:
+def answered(error: Exception) -> str | None:
+    """The code that S3 answered, None where it was something else that failed."""
+    if "botocore" not in sys.modules:  # nothing was asked of S3
+        return None
     from botocore.exceptions import ClientError
 
     cause = error if isinstance(error, ClientError) else error.__cause__
-    return isinstance(cause, ClientError) and cause.response.get("Error", {}).get("Code") in LOST
+    return cause.response.get("Error", {}).get("Code") if isinstance(cause, ClientError) else None
 
 
 def _same(uri: str, size: int, sha256: str) -> bool:
@@ -120,7 +132,7 @@ def put(file_system: Any, path: str, text: bytes, condition: dict[str, str]) -> 
     try:
         return file_system.call_s3("put_object", Bucket=bucket, Key=key, Body=text, **condition)["ETag"]
     except OSError as error:
-        if _lost(error) or isinstance(error, FileNotFoundError):  # gone is not as it was either
+        if answered(error) in LOST or isinstance(error, FileNotFoundError):  # gone is not as it was either
             return None
         raise
     except BotoCoreError as error:  # no answer at all: s3fs hands it on, and it is no OSError
@@ -138,9 +150,10 @@ def leased(folder: str, holder: str, *, wait: bool, lease_s: float = LEASE_S) ->
         yield
         return
     lock = f"{path}/lock"
-    tag = _taken(file_system, lock, folder, holder, wait, lease_s)
+    lease = uuid.uuid4().hex
+    tag = _taken(file_system, lock, holder, lease, wait, lease_s)
     ended = threading.Event()
-    renewal = threading.Thread(target=_renew, args=(file_system, lock, holder, tag, ended), daemon=True)
+    renewal = threading.Thread(target=_renew, args=(file_system, lock, holder, lease, tag, ended), daemon=True)
     renewal.start()
     try:
         yield
@@ -149,23 +162,39 @@ def leased(folder: str, holder: str, *, wait: bool, lease_s: float = LEASE_S) ->
         renewal.join()
 
 
-def _text(holder: str) -> bytes:
-    return json.dumps({"holder": holder, "id": uuid.uuid4().hex}).encode()  # the id: each renewal has a tag of its own
+def _text(holder: str, lease: str) -> bytes:
+    # The id: each renewal has a tag of its own.
+    return json.dumps({"holder": holder, "lease": lease, "id": uuid.uuid4().hex}).encode()
 
 
-def _taken(file_system: Any, lock: str, folder: str, holder: str, wait: bool, lease_s: float) -> str:
+def _put(file_system: Any, lock: str, holder: str, lease: str, condition: dict[str, str]) -> str | None:
+    """Touch the lock on a condition; its entity tag, None where another one has it.
+
+    Where the store took a request whose answer was lost, the condition is not met when it is sent again.
+    """
+    return put(file_system, lock, _text(holder, lease), condition) or _tag_of(file_system, lock, lease)
+
+
+def _tag_of(file_system: Any, lock: str, lease: str) -> str | None:
+    """The entity tag of the lock, None where it is not of this lease."""
+    tag = _tag(file_system, lock)  # first: what is taken over between the two is not ours
+    return tag if tag and _said(file_system, lock).get("lease") == lease else None
+
+
+def _taken(file_system: Any, lock: str, holder: str, lease: str, wait: bool, lease_s: float) -> str:
     """The entity tag of the lock, which is ours now."""
+    folder = file_system.unstrip_protocol(lock.removesuffix("/lock"))
     seen, since = None, 0.0
     while True:
         found = _tag(file_system, lock)
         untouched = found is not None and found == seen
         if found is None or (untouched and time.monotonic() - since >= lease_s):
-            tag = put(file_system, lock, _text(holder), {"IfMatch": found} if found else {"IfNoneMatch": "*"})
+            tag = _put(file_system, lock, holder, lease, {"IfMatch": found} if found else {"IfNoneMatch": "*"})
             if tag:
-                _check_store(file_system, lock, holder, folder)
+                _check_store(file_system, lock, _text(holder, lease), folder)
                 return tag
         elif not untouched:
-            other = _holder(file_system, lock)
+            other = _said(file_system, lock).get("holder", "another process")
             if seen is not None and not wait:  # it was touched while we looked: its holder lives
                 raise LockedOutputError(f"{folder} is being written by {other}")
             if seen is None:
@@ -174,24 +203,27 @@ def _taken(file_system: Any, lock: str, folder: str, holder: str, wait: bool, le
         time.sleep(min(1.0, lease_s / 20))
 
 
-def _holder(file_system: Any, lock: str) -> str:
+def _said(file_system: Any, lock: str) -> dict[str, str]:
+    """What stands in the lock; nothing where it is gone."""
     try:
-        return json.loads(file_system.cat_file(lock))["holder"]
-    except (OSError, ValueError, KeyError):
-        return "another process"
+        return json.loads(file_system.cat_file(lock))
+    except (FileNotFoundError, ValueError):
+        return {}
 
 
-def _check_store(file_system: Any, lock: str, holder: str, folder: str) -> None:
+def _check_store(file_system: Any, lock: str, text: bytes, folder: str) -> None:
     """Warn where the store takes conditions and ignores them."""
-    if put(file_system, lock, _text(holder), {"IfNoneMatch": "*"}) is not None:
+    if put(file_system, lock, text, {"IfNoneMatch": "*"}) is not None:
         print(f"{folder}: this store ignores If-None-Match: start one run at a time there", file=sys.stderr, flush=True)
 
 
-def _renew(file_system: Any, lock: str, holder: str, tag: str | None, ended: threading.Event) -> None:
+def _renew(file_system: Any, lock: str, holder: str, lease: str, tag: str | None, ended: threading.Event) -> None:
     """Touch the lock until `ended`, then delete it, as long as it is ours."""
+    from botocore.exceptions import BotoCoreError
+
     while tag and not ended.wait(RENEW_S):
-        with contextlib.suppress(OSError):  # a request that failed is tried again with the next one
-            tag = put(file_system, lock, _text(holder), {"IfMatch": tag})
-    if tag and _tag(file_system, lock) == tag:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, BotoCoreError):  # a request that failed is tried again with the next one
+            tag = _put(file_system, lock, holder, lease, {"IfMatch": tag})
+    with contextlib.suppress(OSError, BotoCoreError):
+        if tag and _tag_of(file_system, lock, lease):
             file_system.rm_file(lock)

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curation import images, tables
+from curation import compute, images, store, tables
 from curation.compute import Job, bucket_writer, evaluate
 from curation.graph import Graph
 from curation.signal import signal
@@ -66,6 +66,30 @@ def test_a_retry_finds_its_parts_and_only_wanted_signals_are_computed(pictures, 
     monkeypatch.setattr(images, "batches", lambda *a, **k: pytest.fail("pictures were read again"))
     again = list(bucket_writer(job)(iter([_bucket(pictures, 0b001)])))
     assert again == first
+
+
+def test_a_bucket_of_many_equal_captions_is_written_in_pieces(tmp_path, monkeypatch):
+    node = Graph().node("caption_words")
+    names, zeros = [f"{n:02d}" for n in range(10)], [0] * 10
+    columns = {"id": names, "digest": [7] * 10, "caption": ["a dog"] * 10, "want": [1] * 10, "bucket": zeros}
+    bucket = pa.RecordBatch.from_pydict(columns)
+    written = {}
+    for rows in (10, 4):
+        monkeypatch.setattr(compute, "PIECE_ROWS", rows)
+        folder = str(tmp_path / str(rows))
+        parts = [r["part"] for r in bucket_writer(Job("text", (node,), (folder,)))(iter([bucket]))]
+        written[rows] = [tables.read_arrow(folder, [part]) for part in parts]
+    assert [len(part) for part in written[4]] == [4, 4, 2]
+    assert pa.concat_tables(written[4]).equals(written[10][0])
+
+
+def test_pairs_without_a_picture_do_not_share_one_task(spark, tmp_path, monkeypatch):
+    monkeypatch.setitem(store.BUCKET_ROWS, "image", 4)
+    monkeypatch.setattr(tables, "in_tasks", lambda frame, write: frame.select("bucket").toArrow()["bucket"].to_pylist())
+    there = "if(id < 32, null, named_struct('uri', 'a.tar', 'offset', id)) AS image"
+    rows = spark.range(64).selectExpr("string(id) AS id", "id AS digest", there, "1L AS want")
+    buckets = store.Store(spark, str(tmp_path))._compute(rows, [Graph().node("image_bytes")], "image", 64)
+    assert len(set(buckets)) > 8 and buckets.count(max(buckets, key=buckets.count)) < 48  # the tar stays together
 
 
 def test_a_signal_that_breaks_its_contract_is_named():

@@ -1,11 +1,19 @@
 """Temporary files: those of living processes stay, all others of this machine go."""
 
+import errno
 import os
 import socket
 import threading
 import uuid
 
-from curation.files import committing, holds_files, sweep, swept
+import pytest
+from fsspec.registry import known_implementations
+
+from curation.errors import OutputError, RecipeError
+from curation.files import absolute, committing, holds_files, locked, sweep, swept
+from curation.pool import Pool
+from curation.shards.manifest import Release
+from curation.sources import expand
 
 
 def test_only_what_a_living_process_writes_stays(tmp_path):
@@ -40,6 +48,29 @@ def test_what_a_worker_leaves_that_dies_within_is_swept_too(tmp_path):
         (tmp_path / left).touch()
         (tmp_path / "a.parquet").touch()
     assert os.listdir(tmp_path) == ["a.parquet"]
+
+
+def test_a_uri_that_nothing_can_open_is_told_in_a_sentence(tmp_path, monkeypatch):
+    assert absolute("file:///data/out/") == "file:///data/out" and absolute("file:/data/out") == "/data/out"
+    assert absolute("simplecache::memory://a/") == "simplecache::memory://a"
+    monkeypatch.setitem(known_implementations, "gone", {"class": "gone.FS", "err": "Please install it"})
+    for uri, says in (("foo://a/b", "foo://a/b: Protocol not known: foo"), ("gone://a", "gone://a: Please install it")):
+        for takes in (absolute, Pool.open, Release.open, lambda source: expand([source])):
+            with pytest.raises(RecipeError, match=says):
+                takes(uri)
+
+
+def test_a_full_disk_is_told_of_a_lock_too(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match=f"{tmp_path}/lock: No space left on device"):
+        patch.setattr(os, "write", full)
+        with locked(str(tmp_path), wait=False):
+            pytest.fail("not held")
+    with locked(str(tmp_path), wait=False):
+        assert (tmp_path / "lock").read_text().startswith(f"process {os.getpid()} on ")
+    assert os.listdir(tmp_path) == []
 
 
 def test_what_killed_writers_left_makes_no_folder_full(tmp_path):

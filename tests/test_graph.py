@@ -2,8 +2,8 @@
 
 import pytest
 
-from curation.errors import RecipeError
-from curation.graph import Graph, by_name, closure, stored_inputs
+from curation.errors import RecipeError, StaleOutputError
+from curation.graph import Graph, by_name, check_unchanged, closure, stored_inputs
 
 
 def test_levels_and_roots_follow_the_parameter_names(model):
@@ -88,3 +88,13 @@ def test_one_signal_under_two_settings_has_two_names(model, tmp_path):
     named = by_name(closure([node]))
     assert len(named) == 7 and "mean_clip_score" in named and "clip_score" not in named
     assert {n.split("_")[0] for n in named if named[n] is not node} == {"clip", "image", "caption"}
+
+
+def test_a_file_that_is_changed_while_a_signal_is_computed(model, tmp_path):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a dog")
+    node = Graph({"clip": model, "prompts": str(prompts)}).node("prompt_similarity")
+    check_unchanged([node])
+    prompts.write_text("a cat, perhaps")
+    with pytest.raises(StaleOutputError, match="signal prompt_class: a file that its settings name was changed"):
+        check_unchanged([node])

@@ -1,6 +1,7 @@
 """Pointers -> bytes -> batches: in order, bounded, one bad item at a time."""
 
 import builtins
+import errno
 import io
 import pathlib
 import tarfile
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -90,6 +92,21 @@ def test_each_fault_costs_one_item(tmp_path: pathlib.Path) -> None:
     ]
     found = [outcome(item) for item in read_pointers([p for p, _ in cases], limit_bytes=10)]
     assert found == [expected for _, expected in cases]
+
+
+@pytest.mark.parametrize("folder", ["", "memory:/"])
+def test_a_denied_read_is_no_fault_of_the_picture(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, folder
+) -> None:
+    for number in (errno.EACCES, errno.EINVAL):  # so s3fs tells of tokens: those that ended, and those it cannot read
+
+        def denied(*_: object, number: int = number, **__: object) -> None:
+            raise OSError(number, "Access Denied")
+
+        monkeypatch.setattr(builtins, "open", denied)
+        monkeypatch.setattr(MemoryFileSystem, "cat_file", denied)
+        with pytest.raises(OSError, match="Access Denied"):
+            list(read_pointers([pointer(f"{folder}{tmp_path}/a")]))
 
 
 def test_whole_file_limit_is_inclusive(tmp_path: pathlib.Path) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation.errors import RecipeError, SchemaError
+from curation.errors import OutputError, RecipeError, SchemaError
 from curation.images import read_pointers
 from curation.ingest import ingest
 from curation.pool import Pool
@@ -37,13 +37,19 @@ def test_equal_pairs_are_merged_and_counted(spark, tmp_path):
     assert (dog.repeats, dog.image_id, dog.kind, dog.url) == (2, hex_id("http://a/1.jpg"), "table", "http://a/1.jpg")
 
 
-def test_a_second_part_leaves_out_what_is_known_and_changes_the_key(spark, tmp_path):
+def test_a_second_part_leaves_out_what_is_known_and_changes_the_key(spark, tmp_path, monkeypatch):
     pool = str(tmp_path / "pool")
     ingest([_table(tmp_path / "one.tsv", [("http://a/1.jpg", "a dog")])], out=pool)
     key = Pool.open(pool).key
-    result = ingest(
-        [_table(tmp_path / "two.tsv", [("http://a/1.jpg", "a dog"), ("http://a/1.jpg", "the dog")])], out=pool
-    )
+    two = _table(tmp_path / "two.tsv", [("http://a/1.jpg", "a dog"), ("http://a/1.jpg", "the dog")])
+    record = read_record(f"{pool}/pool.json")
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match="changed by another process meanwhile; run"):
+        others = {"parts": [*record["parts"], record["parts"][0] | {"key": "another's"}]}
+        patch.setattr("curation.ingest._commit_rejects", lambda *_: write_record(f"{pool}/pool.json", record | others))
+        ingest([two], out=pool)
+    assert read_record(f"{pool}/pool.json")["parts"] == others["parts"]
+    write_record(f"{pool}/pool.json", record)
+    result = ingest([two], out=pool)
     assert (result["rows"], result["already_in_pool"], result["pool_rows"]) == (1, 1, 2)
     assert Pool.open(pool).key != key
     known = ingest([_table(tmp_path / "three.tsv", [("http://a/1.jpg", "the dog")])], out=pool)

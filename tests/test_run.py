@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,8 +17,10 @@ from curation.graph import Graph
 from curation.ingest import ingest
 from curation.pool import Pool
 from curation.recipe import check_settings, load_recipe
+from curation.records import write_record
+from curation.release import commit
 from curation.rows import Rows
-from curation.run import run, stage_key
+from curation.run import run, run_stage, stage_key
 from curation.shards.manifest import Release
 from curation.shards.verify import verify
 from curation.stages import STAGES
@@ -250,6 +254,51 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path, text, says):
 def test_a_recipe_may_begin_with_the_mark_of_utf_8(tmp_path):
     (tmp_path / "r.toml").write_text("[[stage]]\nrun = 'dedup_pairs'", "utf-8-sig")
     assert load_recipe(str(tmp_path / "r.toml")).text.startswith("[[stage]]")
+
+
+def test_a_list_that_is_changed_while_its_step_runs_is_not_taken_for_the_old_one(tmp_path, monkeypatch):
+    listed = tmp_path / "kept.txt"
+    listed.write_text("a")
+    settings = {"keep": {"uid": {"in_file": str(listed)}}}
+    spec = STAGES["select_subset"].spec
+    step = SimpleNamespace(name="words", spec=spec, stage=lambda *_, **__: listed.write_text("b"))
+    rows = SimpleNamespace(key="k", count=1, select=lambda *_: None)
+    monkeypatch.setattr("curation.run._write", lambda *_: {})
+    with pytest.raises(StaleOutputError, match="words: a file that it reads was changed while it ran; run it again"):
+        run_stage(None, step, [rows], settings, str(tmp_path / "store"))
+    assert not list(tmp_path.rglob("_done.json"))
+    write_record(str(tmp_path / "recipe.json"), {"key": "as claimed"})
+    monkeypatch.setattr("curation.release.release_key", lambda *_: "as it is now")
+    with pytest.raises(StaleOutputError, match="was changed while it was made; name another OUT"):
+        commit(None, str(tmp_path), None, SimpleNamespace(pool=None), {})
+
+
+def test_two_runs_at_once_compute_a_step_once(tmp_path, monkeypatch):
+    begun, going, made = threading.Event(), threading.Event(), []
+
+    def stage(*_, **__):
+        begun.set()
+        going.wait(30)
+
+    settings = {"keep": {"caption_words": {"min": 1}}}
+    step = SimpleNamespace(name="words", spec=STAGES["select_subset"].spec, stage=stage)
+    pool = SimpleNamespace(uri="pool")
+    rows = SimpleNamespace(key="k", count=1, select=lambda *_: None, graph=Graph(), chain=(), pool=pool)
+    monkeypatch.setattr("curation.run._write", lambda *_: {"parts": []})
+
+    def runs():
+        made.append(run_stage(None, step, [rows], settings, str(tmp_path)))
+
+    first, second = threading.Thread(target=runs), threading.Thread(target=runs)
+    first.start()
+    assert begun.wait(30)
+    second.start()
+    second.join(0.3)
+    going.set()
+    first.join(30)
+    second.join(30)
+    assert [fresh for _, fresh in made] == [True, False] and made[0][0].done.items() <= made[1][0].done.items()
+    assert not list(tmp_path.rglob("lock"))
 
 
 BRANCHES = """

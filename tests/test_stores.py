@@ -115,6 +115,28 @@ def test_a_folder_is_held_by_one_at_a_time(bucket, monkeypatch, capsys):
     assert "looking whether it lives" in capsys.readouterr().err
 
 
+def test_a_lease_outlives_a_renewal_whose_answer_was_lost(bucket, monkeypatch):
+    monkeypatch.setattr(stores, "RENEW_S", 0.05)
+    really, lost = stores.put, []
+
+    def losing(file_system, path, text, condition):
+        tag = really(file_system, path, text, condition)
+        if tag and condition.get("IfMatch") and len(lost) < 2:  # sent again by itself, or by the next renewal
+            lost.append(tag)
+            if len(lost) == 1:
+                return really(file_system, path, text, condition)
+            raise OSError("no answer")
+        return tag
+
+    monkeypatch.setattr(stores, "put", losing)
+    with locked(f"{bucket}/out", wait=False):
+        latest = time.monotonic() + 20
+        while len(lost) < 2 or store().info(f"{bucket}/out/lock")["ETag"] in lost:
+            assert time.monotonic() < latest
+            time.sleep(0.05)
+    assert names(bucket) == []
+
+
 def test_a_store_that_does_not_answer_is_told_in_a_sentence(bucket):
     import s3fs
 

@@ -83,8 +83,10 @@ def left_over(home: str) -> list[dict[str, Any]]:
     from curation.download.pages import finished
 
     file_system, folder = fsspec.core.url_to_fs(join(home, STAGING))
-    names = sorted(file_system.glob(f"{folder}/*.json"))
-    records = [finished(home, name.rpartition("/")[2].removesuffix(".json")) for name in names]
+    # Not by a pattern: the folder's own name may read as one.
+    names = sorted(file_system.ls(folder, detail=False)) if file_system.isdir(folder) else []
+    found = (name.rpartition("/")[2] for name in names if name.endswith(".json"))
+    records = [finished(home, name.removesuffix(".json")) for name in found]
     return [record for record in records if record is not None]
 
 

@@ -117,6 +117,8 @@ def _exclude(source: Release, rules: Rules, pool: str | None) -> pa.Table | None
 
     uri = pool or source.places["pool"]
     try:
+        if not uri:
+            raise RecipeError("no pool is named")
         return exclude(uri, rules)[1]
     except RecipeError:
         if pool:

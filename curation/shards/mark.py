@@ -6,7 +6,7 @@ from typing import Any
 import fsspec
 
 from curation.errors import BrokenTableError
-from curation.files import join
+from curation.files import absolute, join
 
 MARK = "manifest/release.json"
 PARTS = {"samples": "manifest/samples", "tars": "shards", "shards": "manifest/shards", "subset": "subset"}
@@ -19,7 +19,7 @@ SHOWN = 200  # characters of what was found that a message shows
 def read_mark(out: str) -> bytes:
     """The bytes of the release.json in `out`; BrokenTableError where there is none that can be read."""
     try:
-        with fsspec.open(join(out, MARK), "rb") as file:
+        with fsspec.open(join(absolute(out), MARK), "rb") as file:
             return file.read()
     except OSError as error:
         raise BrokenTableError(

@@ -8,6 +8,7 @@ import fsspec
 import pyarrow as pa
 
 from curation.errors import RecipeError, unknown
+from curation.files import absolute, local_path
 from curation.sources import crawl, jats, latex, tables, tars
 
 HIDDEN = re.compile(r"(?:^|/)(?:\.|_temporary/|_SUCCESS$)")  # what Hadoop and editors leave in folders
@@ -55,7 +56,7 @@ def expand(sources: list[str], kind: str | None = None) -> list[tuple[str, str]]
 
 
 def _expanded(source: str, kind: str | None) -> Iterator[tuple[str, str]]:
-    file_system, path = fsspec.core.url_to_fs(source)
+    file_system, path = fsspec.core.url_to_fs(source if local_path(source) else absolute(source))
     if file_system.isfile(path):
         its_kind = kind or kind_of(_uri(file_system, path))
         yield from [(_uri(file_system, path), its_kind)] if its_kind else []

@@ -4,6 +4,7 @@ import os
 import stat
 
 from curation.sources.found import Reject
+from curation.sources.packing import tell_if_blameless
 
 
 def list_folder(path: str, most: int) -> tuple[dict[str, int], list[Reject]]:
@@ -38,5 +39,6 @@ def _entries(path: str, inside: str, rejects: list[Reject]) -> list[os.DirEntry]
         with os.scandir(os.path.join(path, inside)) as listing:
             return sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
+        tell_if_blameless(error)
         rejects.append(Reject(inside, "bad_folder", str(error)))
         return []

@@ -16,7 +16,7 @@ import pyarrow as pa
 from curation.errors import BadItemError
 from curation.headers import LIMITS
 from curation.schema import CAPTIONS, EXTRA, IMAGE
-from curation.sources.packing import tell_if_full
+from curation.sources.packing import tell_if_blameless
 
 FOUND = pa.schema(
     [
@@ -128,14 +128,14 @@ def until_broken(items: Iterable[Any]) -> Iterator[Any]:
     """The items up to the point where the file cannot be read any further, which becomes a last, rejected item.
 
     Wrap only what reads the source: an error in writing the pool must stop the job. Raises OutputError where there is
-    no room for temporary files.
+    no room for temporary files, PermissionError where the right to read lacks.
     """
     try:
         yield from items
     except BadItemError as error:
         yield Reject("", error.code, error.detail)
     except (OSError, EOFError, pa.ArrowException) as error:
-        tell_if_full(error)
+        tell_if_blameless(error)
         yield Reject("", "bad_file", str(error))
 
 

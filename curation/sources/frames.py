@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 from fastwarc.stream_io import ZstdReader
 
 from curation.errors import BadItemError
-from curation.sources.packing import tell_if_full
+from curation.sources.packing import tell_if_blameless
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
@@ -66,7 +66,7 @@ def unpacked_frames(file: BinaryIO, limit: int, bad: list[tuple[int, BadItemErro
             try:
                 _copy(file, frame, dictionary, plain, limit)
             except (OSError, EOFError, ValueError) as raised:
-                tell_if_full(raised)
+                tell_if_blameless(raised)
                 error = error or str(raised)
             if error and frame.is_data:
                 bad.append((frame.offset, BadItemError("corrupt_record", f"zstd frame: {error}")))

@@ -69,12 +69,15 @@ def unpacked(read: Callable[[int], bytes], limit: int) -> Iterator[BinaryIO]:
 def _before_the_cut(read: Callable[[int], bytes]) -> bytes:
     try:
         return read(PIECE_BYTES)
-    except CUT:
+    except CUT as error:
+        tell_if_blameless(error)
         return b""
 
 
-def tell_if_full(error: Exception) -> None:
-    """Raise OutputError where an error says that temporary files have no room, which is no fault of what is read."""
+def tell_if_blameless(error: Exception) -> None:
+    """Raise what is no fault of what is read: a right that lacks; OutputError where temporary files have no room."""
+    if isinstance(error, PermissionError):
+        raise error
     if getattr(error, "errno", None) in FULL or NO_FOLDER in str(error):
         folder = tempfile.tempdir or "temporary files"
         advice = "make room, or set TMPDIR to another folder, and run the same command again"

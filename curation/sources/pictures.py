@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from typing import Any, NamedTuple
 
 import fsspec
@@ -9,6 +10,7 @@ import fsspec
 from curation.errors import BadItemError
 from curation.files import local_path
 from curation.sources.found import IMAGE_BYTES, ImageSink, image_extension
+from curation.sources.packing import tell_if_blameless
 
 
 class Picture(NamedTuple):
@@ -80,13 +82,27 @@ def from_path(path: str, root: str) -> Picture:
     if not uri.startswith(root.rstrip("/") + "/") or ".." in uri.split("/"):
         raise BadItemError("outside_root", f"{path} is not inside {root}: name its folder with image_root")
     try:
-        if "://" not in uri and not os.path.isfile(uri):  # a pipe or a device would block or never end
+        if "://" not in uri and not is_file(uri):  # a pipe or a device would block or never end
             raise BadItemError("missing_file", uri)
         with fsspec.open(uri, "rb") as file:
             digest = hashlib.file_digest(file, "sha256")
             size = file.tell()
     except (OSError, ValueError) as error:
+        tell_if_blameless(error)
         raise BadItemError("missing_file", f"{uri}: {error}") from error
     if not size:
         raise BadItemError("no_image", f"{uri} is empty")
     return Picture(f"sha256:{digest.hexdigest()}", {"uri": uri, "offset": 0, "length": None})
+
+
+def is_file(uri: str) -> bool:
+    """Whether there is a regular file, also in an object store; PermissionError where that is not to be known."""
+    try:
+        path = local_path(uri)
+        if path is not None:
+            return stat.S_ISREG(os.stat(path).st_mode)
+        file_system, path = fsspec.core.url_to_fs(uri)
+        return file_system.info(path)["type"] == "file"
+    except (OSError, ValueError) as error:
+        tell_if_blameless(error)
+        return False

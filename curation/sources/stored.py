@@ -10,6 +10,7 @@ from curation.files import local_path
 from curation.sources.found import Reject
 from curation.sources.layout import holds_bytes
 from curation.sources.lines import CHUNK_ROWS, Chunk
+from curation.sources.packing import tell_if_blameless
 
 IMAGE_CHUNK_ROWS = 64  # rows of a table with image bytes held at once: some ten MB at 0.5 MB each
 READ_BYTES = 1 << 20  # else Arrow reads whole column chunks ahead: with image bytes that can be the whole file
@@ -32,6 +33,7 @@ def parquet_chunks(uri: str) -> Iterator[Chunk | Reject]:
                     yield Chunk(batch, range(start, start + batch.num_rows), [])
                     start += batch.num_rows
             except (OSError, pa.ArrowException) as error:
+                tell_if_blameless(error)
                 yield Reject("", "bad_row_group", f"rows {start} to {end - 1}: {error}")
             start = end
 

@@ -14,6 +14,7 @@ from fastwarc.warc import WarcRecord
 from curation.errors import BadItemError
 from curation.sources.archive import WARC, Archive, search, span
 from curation.sources.http import Said, decoded, said
+from curation.sources.packing import tell_if_blameless
 
 FAULTS = 10_000  # assumption: whatever holds more damaged places is no archive any more
 READ_TYPES = ("response", "resource", "revisit")
@@ -110,6 +111,7 @@ def _read(archive: Archive, position: int, read: Callable[[WarcRecord], Any]) ->
             if item is not None:
                 yield item
     except (OSError, ValueError) as error:
+        tell_if_blameless(error)
         return _Stop(begun, given, named, str(error))
     return _Stop(begun, given, named, None)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from curation.download.table import left_over
 from curation.ingest import ingest
 from curation.pool import Pool
 from tests.download.serving import Site, send
@@ -73,6 +74,16 @@ def _rows(out, table):
         if row["image"]:
             row["image"]["uri"] = Path(row["image"]["uri"]).name
     return sorted(rows, key=lambda row: row["image_id"])
+
+
+def test_what_an_interrupted_run_left_is_found_in_a_folder_of_any_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("curation.download.pages.finished", lambda home, name: {"home": home, "name": name})
+    home = tmp_path / "pool[1]"
+    assert left_over(str(home)) == []
+    (home / "staging").mkdir(parents=True)
+    for name in ("b.json", "a.json", "a.parquet", "a.json.host-1-1.tmp"):
+        (home / "staging" / name).touch()
+    assert left_over(str(home)) == [{"home": str(home), "name": name} for name in "ab"]
 
 
 def test_killed_and_stopped_and_run_again(spark, tmp_path, jpeg):

@@ -147,17 +147,26 @@ def test_the_pool_is_told(made, listed, tmp_path):
     assert len(Release.open(str(tmp_path / "c")).mark["changes"]) == 4
 
 
-def test_without_a_pool(made, listed, tmp_path, capsys):
+def test_without_a_pool(made, listed, tmp_path, capsys, monkeypatch):
     os.rename(made.pool, tmp_path / "moved")
     gone = in_shard(made.out, 0)[1]
     assert not forget(made.out, out=str(tmp_path / "a"), uids=listed(gone))["excluded_from_pool"]
     assert "nothing keeps these pairs out of a later run; name it with --pool" in capsys.readouterr().err
+    assert not os.path.exists(made.pool)
+    os.rename(f"{made.out}/recipe.json", tmp_path / "recipe.json")
+    monkeypatch.chdir(tmp_path / "moved")  # which is not what no place means
+    assert not forget(made.out, out=str(tmp_path / "d"), uids=listed(gone))["excluded_from_pool"]
+    assert "the release does not say where its pool is: nothing keeps" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    os.rename(tmp_path / "recipe.json", f"{made.out}/recipe.json")
     assert forget(made.out, out=str(tmp_path / "b"), uids=listed(gone), pool=str(tmp_path / "moved"))[
         "excluded_from_pool"
     ]
     assert Pool.open(str(tmp_path / "moved")).forgotten_rows == 1
-    with pytest.raises(RecipeError, match="no pool at"):
-        forget(made.out, out=str(tmp_path / "c"), uids=listed(gone), pool=str(tmp_path / "nowhere"))
+    for place in ("nowhere", "file/below"):
+        with pytest.raises(RecipeError, match="no pool at"):
+            forget(made.out, out=str(tmp_path / "c"), uids=listed(gone), pool=str(tmp_path / place))
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_copies_where_links_cannot_be(made, listed, tmp_path, monkeypatch):

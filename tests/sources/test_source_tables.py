@@ -1,11 +1,14 @@
 """Tables of pairs: real files, every way to name an image, bad rows and bad files."""
 
+import errno
 import gzip
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -135,6 +138,31 @@ def test_image_structs_as_hugging_face_writes_them(tmp_path: Path, rows: Callabl
     assert sink.bytes_of(result.found[0]["image"]) == jpeg
     assert result.found[1]["image"] == {"uri": str(tmp_path / "b.jpg"), "offset": 0, "length": None}
     assert result.errors() == [("2", "no_image"), ("3", "no_image")]
+
+
+def test_a_denied_read_is_no_fault_of_the_table(
+    tmp_path: Path, rows: Callable, sink: object, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = parquet(tmp_path / "t.parquet", {"path": ["a.jpg"], "text": ["a"]})
+    (tmp_path / "a.jpg").write_bytes(jpeg)
+    opener, stat = fsspec.implementations.local.LocalFileOpener, os.stat
+
+    def unless(denied: str, really: Callable, at: Callable) -> Callable:
+        def call(place: object, *given: object, **named: object) -> object:
+            if at(place) == denied:
+                raise PermissionError(errno.EACCES, "Permission denied", denied)
+            return really(place, *given, **named)
+
+        return call
+
+    for owner, name, really, at, denied in (
+        (opener, "_open", opener._open, lambda file: file.path, path),
+        (opener, "_open", opener._open, lambda file: file.path, str(tmp_path / "a.jpg")),
+        (os, "stat", stat, str, str(tmp_path / "a.jpg")),  # of a folder without rights not even this is known
+    ):
+        with monkeypatch.context() as patch, pytest.raises(PermissionError):
+            patch.setattr(owner, name, unless(denied, really, at))
+            rows(tables.read(path, sink))
 
 
 def test_a_url_stays_the_identity_beside_bytes(tmp_path: Path, rows: Callable, sink: object, jpeg: bytes) -> None:

@@ -10,12 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import fsspec
-
 from curation.errors import BadItemError
 from curation.files import local_path
 from curation.sources.found import Reject
 from curation.sources.lines import open_text
+from curation.sources.pictures import is_file
 
 SUFFIXES = ("file_list.csv", "file_list.txt", "filelist.csv", "filelist.txt")
 LINE_CHARS = 64 << 10  # assumption: citations are far shorter
@@ -77,14 +76,9 @@ def _inside(root: str, path: str) -> str:
     if path.startswith("/") or ".." in path.split("/"):
         raise BadItemError("outside_root", f"leads out of {root}")
     uri = f"{root}/{path}"
-    local = local_path(uri)
-    if local is not None:
-        if not os.path.isfile(local):
-            raise BadItemError("missing_file", uri)
-        if not os.path.realpath(local).startswith(os.path.realpath(local_path(root)) + "/"):
-            raise BadItemError("outside_root", f"leads out of {root}")
-        return uri
-    file_system, place = fsspec.core.url_to_fs(uri)
-    if not file_system.isfile(place):
+    if not is_file(uri):
         raise BadItemError("missing_file", uri)
+    local = local_path(uri)
+    if local is not None and not os.path.realpath(local).startswith(os.path.realpath(local_path(root)) + "/"):
+        raise BadItemError("outside_root", f"leads out of {root}")
     return uri

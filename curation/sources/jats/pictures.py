@@ -13,6 +13,8 @@ from curation.sources.found import IMAGE_BYTES, image_extension
 from curation.sources.jats.graphics import Graphic, Panel
 from curation.sources.jats.links import OTHER, RASTER, Files, is_url, rank
 from curation.sources.packages import Package
+from curation.sources.packing import tell_if_blameless
+from curation.sources.pictures import is_file
 
 HEAD_BYTES = 32  # enough to tell every image by its first bytes
 FOLDERS = 4  # listings that are remembered, each perhaps of a million names: the folder, one in it, IMAGE_ROOT
@@ -63,10 +65,9 @@ def in_folders(folders: Iterable[str]) -> Shelf:
 
     def load(uri: str) -> Picture:
         top = next(top for top in tops if uri.startswith(f"{top}/"))
-        path = local_path(uri)
         if not _is_inside(uri, top):
             raise BadItemError("outside_root", f"{uri} leads out of {top}")
-        if path is not None and not os.path.isfile(path):  # a pipe or a device would block or never end
+        if local_path(uri) is not None and not is_file(uri):  # a pipe or a device would block or never end
             raise BadItemError("not_a_file", uri)
         with fsspec.open(uri, "rb") as file:
             head = file.read(HEAD_BYTES)
@@ -100,7 +101,8 @@ def _stamp(folder: str) -> int:
     path = local_path(folder)
     try:
         return os.stat(path).st_mtime_ns if path is not None else 0
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        tell_if_blameless(error)
         return -1
 
 
@@ -112,7 +114,8 @@ def _listed(folder: str, stamp: int) -> Files:
     file_system, path = fsspec.core.url_to_fs(folder)
     try:
         names = file_system.ls(path, detail=False)
-    except OSError:
+    except OSError as error:
+        tell_if_blameless(error)
         return Files(())
     return Files(sorted(name.rstrip("/").rpartition("/")[2] for name in names))
 

@@ -23,7 +23,7 @@ from curation.sources.latex.mains import LATEX, SOURCES, is_main, mains
 from curation.sources.latex.paper import Pictured, Settings, Source, pairs
 from curation.sources.latex.raster import Rasteriser
 from curation.sources.packages import ARCHIVES, LIMITS, Limits, Package, open_nested, open_package
-from curation.sources.packing import CUT, packing, tell_if_full, unpacking
+from curation.sources.packing import CUT, packing, tell_if_blameless, unpacking
 
 SUFFIXES = (*SOURCES, *ARCHIVES, ".gz")
 NESTED = (*ARCHIVES, ".gz")
@@ -161,7 +161,7 @@ def _nested(package: Package, name: str, rasteriser: Rasteriser, settings: Setti
     except BadItemError as error:
         yield Reject(name, error.code, error.detail)
     except (OSError, EOFError) as error:
-        tell_if_full(error)
+        tell_if_blameless(error)
         yield Reject(name, "bad_file", str(error))
 
 
