@@ -28,10 +28,12 @@ def test_perfect_and_shifted_pairs():
     assert retrieval(features, np.roll(features, 1, axis=0))["image_to_text"] == {"r1": 0.0, "r5": 0.0, "r10": 0.0}
 
 
-def test_a_collapsed_model_finds_nothing():
-    same = np.ones((20, 4), np.float32) / 2
+@pytest.mark.parametrize("value", [0.5, np.nan])
+def test_a_collapsed_model_finds_nothing(value):
+    same = np.full((20, 4), value, np.float32)
     assert retrieval(same, same)["image_to_text"] == {"r1": 0.0, "r5": 0.0, "r10": 0.0}
-    assert accuracies(np.ones((20, 10)), np.arange(20) % 10)["metrics"]["acc5"] == 0.0
+    assert retrieval(same, same)["text_to_image"] == {"r1": 0.0, "r5": 0.0, "r10": 0.0}
+    assert accuracies(np.full((20, 10), value), np.arange(20) % 10)["metrics"]["acc5"] == 0.0
 
 
 def test_by_hand():
