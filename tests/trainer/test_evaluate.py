@@ -13,6 +13,7 @@ from curation.trainer import retrieval as recalls_module
 from curation.trainer.classes import accuracies, class_vectors, prompts
 from curation.trainer.evaluate import evaluate, retrieval
 from curation.trainer.intervals import ratio, resampled
+from curation.trainer.sets import open_sets
 from tests.trainer.made_sets import benchmark_set, class_folders, pairs_tar
 
 
@@ -168,9 +169,14 @@ def test_folders_of_classes_with_a_probe_and_a_picture_that_is_broken(tmp_path):
     assert found["average"] == zero_shot["metrics"]["acc1"]
     again = evaluate("sample-clip", data=[str(folder)], probe=True, resamples=20)
     assert again == found
+    options = {"classes": None, "templates": None, "limit": 0}
+    splits = [open_sets(str(folder), split=split, **options)[0] for split in ("test", "train")]
+    assert len(splits[0].train.keys) == 48 and splits[1].split == "train" and splits[1].train is None
 
 
-def test_a_set_of_broken_pictures_is_told(tmp_path):
+def test_a_set_of_broken_pictures_or_none_is_told(tmp_path, release):
+    with pytest.raises(RecipeError, match="no picture to evaluate on"):
+        evaluate("sample-clip", data=[release], samples=0)
     (tmp_path / "set" / "crow").mkdir(parents=True)
     (tmp_path / "set" / "crow" / "1.png").write_bytes(b"no picture")
     with pytest.raises(RecipeError, match="none of 1 pictures can be read"):
