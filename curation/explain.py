@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import RecipeError
-from curation.forgetting import FORGOTTEN
 from curation.report.pairs import Pairs
 from curation.report.parts import first_rows, prefix, read_where, whole
 from curation.schema import SUBSET, VERDICT
@@ -27,7 +26,7 @@ def why(out: str, uid: str) -> None:
     release = Release.open(out)
     pair = Pairs.of(release, [_find(release, uid)])
     told = [*_origin(pair), "", *_steps(pair)]
-    if _row(pair.verdicts)["drop_reason"] == FORGOTTEN:  # what stage tables still say of it is not to be shown
+    if pair.forgotten[0].as_py():  # what stage tables still say of it is not to be shown
         told = [f"pair      {pair.uids[0]}"]
     for line in [*told, "", *_verdict(pair)]:
         print(line)

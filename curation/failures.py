@@ -1,4 +1,4 @@
-"""What went wrong inside Spark, told as one of the package's own errors: one line, without Java or Python traces."""
+"""What went wrong inside Spark or in a worker, told as one of the package's own errors: one line, without traces."""
 
 import errno
 import re
@@ -49,11 +49,11 @@ def told(error: BaseException) -> CurationError | None:
     if isinstance(error, Py4JNetworkError | ConnectionError | EOFError):
         return TaskError("the JVM of Spark ended in the middle of its work; run the same command again to go on")
     text = str(error)
-    return _from_task(text) or _from_jvm(text) or TaskError(_first_line(text))
+    return from_task(text) or _from_jvm(text) or TaskError(_first_line(text))
 
 
-def _from_task(text: str) -> CurationError | None:
-    """What a Python worker raised: the last line of the traceback that came with it."""
+def from_task(text: str) -> CurationError | None:
+    """What a worker of Spark or of a DataLoader raised: the last line of the traceback that came with it, if any."""
     if "Traceback (most recent call last)" not in text:
         return None
     *_, trace = text.split("Traceback (most recent call last)")

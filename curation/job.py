@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from curation.errors import CurationError
-from curation.failures import spark_failures, store_failures, told
+from curation.failures import from_task, spark_failures, store_failures, told
 from curation.shown import public
 
 
@@ -116,7 +116,7 @@ def _ended(number: int) -> int:
 def _failed(error: Exception) -> int:
     if os.environ.get("CURATION_TRACEBACK"):
         traceback.print_exception(error)
-    known = error if isinstance(error, CurationError) else told(error)
+    known = from_task(str(error)) or (error if isinstance(error, CurationError) else told(error))
     shown = error if known is None else known
     print(f"{type(shown).__name__}: {public(str(shown))}", file=sys.stderr)
     return 1 if known is None else known.exit_code

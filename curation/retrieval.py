@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from curation.errors import RecipeError, StaleOutputError
 from curation.files import absolute, committing, exists, join
-from curation.parts import parquet_writer
+from curation.parts import parquet_writer, part_uris
 from curation.shards.manifest import Release
 from curation.shards.writer import vectors_name
 
@@ -36,6 +36,7 @@ def retrieval(
         raise RecipeError(f"{out}: no vectors of {images} or {captions}, only of {there}; see write_shards.embeddings")
     if exists(folder):
         raise StaleOutputError(f"{folder} exists: name another folder")
+    part_uris(release.out, release.mark["embeddings"])  # before the first is copied: none is damaged
     digits = len(str(len(shards)))  # as clip-retrieval pads them, so that names sort as numbers do
     for place, number in enumerate(shards):
         for kind, name in found.items():

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from curation.errors import RecipeError, SchemaError, StaleOutputError
+from curation.errors import BrokenTableError, RecipeError, SchemaError, StaleOutputError
 from curation.export import METADATA, _words, export
 from curation.methods import datacomp_uid
 from curation.records import read_record, write_record
@@ -125,6 +125,18 @@ def test_mosaicml_streaming(made, tmp_path):
         export(made.out, str(folder), format="mds")
     with pytest.raises(RecipeError, match="leave out --uid"):
         export(made.out, str(tmp_path / "other"), format="mds", uid="document")
+
+
+def test_a_tar_that_was_cut_is_told(made, tmp_path):
+    tar = Path(made.out, Release.open(made.out).tars[-1]["name"])
+    data = tar.read_bytes()
+    tar.write_bytes(data[: len(data) // 2])
+    try:
+        with pytest.raises(BrokenTableError, match=rf"wanted {len(data)} bytes as committed, found .* curate verify"):
+            export(made.out, str(tmp_path / "mds"), format="mds")
+    finally:
+        tar.write_bytes(data)
+    assert not (tmp_path / "mds/index.json").exists()
 
 
 def test_mds_in_several_files(made, tmp_path, monkeypatch):

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from curation import tables
-from curation.errors import BadItemError, OutputError, SchemaError, TaskError
+from curation.errors import BadItemError, BrokenTableError, OutputError, SchemaError, TaskError
 from curation.failures import spark_failures, told
+from curation.job import _failed
 from curation.stage import to_workers
 
 
@@ -27,6 +28,25 @@ def test_an_own_error_of_a_task_keeps_its_class(spark):
 
     error = _raised(spark, fail)
     assert type(error) is SchemaError and str(error) == "part 3: table pairs lacks ['uid']"
+
+
+class Damaged:
+    """A data set of which no sample can be read."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, number: int):
+        raise BrokenTableError("00000001.tar: wanted 7 bytes as committed, found 3")
+
+
+def test_an_error_of_a_loaders_worker_is_told_in_one_line(capsys):
+    from torch.utils.data import DataLoader
+
+    with pytest.raises(BrokenTableError, match="Traceback") as caught:
+        list(DataLoader(Damaged(), num_workers=1))
+    assert _failed(caught.value) == 1
+    assert capsys.readouterr().err == "BrokenTableError: 00000001.tar: wanted 7 bytes as committed, found 3\n"
 
 
 def test_another_error_says_its_name_and_text(spark):

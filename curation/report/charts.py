@@ -12,6 +12,7 @@ from curation.report.drawing import Picture, Theme, figure, label_logarithms, la
 
 ROW = 26  # px per bar
 BINS = 40
+LARGEST = 1e300  # of an axis: what lies further out is counted as beyond it, so that every span is a number
 TAILS = (0.5, 99.5)  # percentiles: what lies further out is counted but not drawn
 DASHED = (0, (3, 2))
 FEW = 20  # points of a curve that are marked: one alone is no line
@@ -69,7 +70,7 @@ def histogram(values: np.ndarray, passed: np.ndarray, lines: Sequence[float], wh
 
     Also how many values lie beyond the ends of the axis, which cover all but the outermost percent.
     """
-    low, high = np.percentile(values, TAILS)
+    low, high = np.percentile(np.clip(values, -LARGEST, LARGEST), TAILS)
     near = [x for x in lines if low - (high - low) <= x <= high + (high - low)]
     low, high = min([low, *near]), max([high, *near])
     log = low > (10 if whole else 0) and high / low > 50
@@ -104,7 +105,7 @@ def _edges(low: float, high: float, log: bool, whole: bool) -> np.ndarray:
     if whole:
         step = max(1, -(-int(high - low + 1) // BINS))
         return np.arange(np.floor(low), high + step + 1, step) - 0.5
-    return np.linspace(low, high if high > low else low + 1, BINS + 1)
+    return np.linspace(low, high if high > low else low + max(1.0, abs(low)), BINS + 1)
 
 
 def curves(

@@ -97,7 +97,7 @@ def dropped_groups(sample: Pairs) -> list[dict[str, Any]]:
         share = CARDS // len(reasons) + (place < CARDS % len(reasons))
         rows = _examples(sample, number, reason, max(1, min(PER_REASON, share)))
         pairs = Pairs.of(sample.release, [row["uid"] for row in rows])
-        values = {row["uid"]: row["drop_value"] for row in rows}
+        values = dict(zip(pairs.uids.to_pylist(), pairs.verdicts["drop_value"].to_pylist()))  # null of forgotten ones
         cards = [card | {"detail": _value(values[card["uid"]])} for card in pool_cards(pairs)]
         groups.append({"step": stages[number]["name"], "reason": plain(reason), "count": count, "cards": cards})
     return groups
@@ -119,7 +119,7 @@ def _examples(sample: Pairs, number: int, reason: str, limit: int) -> list[dict[
     parts = [p for p in done["parts"] if reason in p.get("counts", {reason: 1})]
     rows = pc.field("drop_reason") == reason
     folder = sample.release.stage_folder(number)
-    found = first_rows(folder, parts, ["uid", "drop_reason", "drop_value"], limit, rows)
+    found = first_rows(folder, parts, ["uid", "drop_reason"], limit, rows)
     return [] if found is None else found.to_pylist()
 
 

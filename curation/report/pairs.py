@@ -1,5 +1,7 @@
 """Some pairs of a release with whatever pool, stages and store know of each; no Spark."""
 
+import contextlib
+import functools
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from curation.errors import MissingModelError, RecipeError
 from curation.files import join
 from curation.forgetting import FORGOTTEN
 from curation.pool import Pool
-from curation.report.parts import aligned, digests, first_rows, rows_of, signal_rows, whole
+from curation.report.parts import aligned, digests, first_rows, read_where, rows_of, signal_rows, whole
 from curation.schema import PAIRS, SUBSET, VERDICT
 from curation.shards.manifest import Release
 from curation.signal import IMAGE_INPUTS
@@ -54,6 +56,19 @@ class Pairs:
     def kept(self) -> pa.Array:
         return whole(self.verdicts["keep"])
 
+    @property
+    def forgotten(self) -> pa.Array:
+        """Whether each pair was forgotten, by the release or its pool, boolean: no table is to tell of it any more."""
+        if "forgotten" not in self.read:
+            gone = [p for p in self.release.mark.get("changes", []) if p["name"].endswith(".parquet")]
+            found = [read_where(self.release.out, part, ["uid"]) for part in gone]
+            with contextlib.suppress(RecipeError):  # the pool may be gone
+                found.append(Pool.open(self.release.places["pool"]).forgotten_pairs())
+            listed = [pc.is_in(self.uids, whole(table["uid"])) for table in found]
+            by_reason = pc.fill_null(pc.equal(whole(self.verdicts["drop_reason"]), FORGOTTEN), False)
+            self.read["forgotten"] = functools.reduce(pc.or_, listed, by_reason)
+        return self.read["forgotten"]
+
     def reached(self, number: int) -> pa.Array:
         """Whether each pair came to the step `number` (from 0), boolean."""
         names = [s["name"] for s in self.release.mark["stages"]]
@@ -91,7 +106,7 @@ class Pairs:
             pool = Pool.open(self.release.places["pool"])
         except RecipeError:
             return
-        uids = self.uids.filter(pc.invert(pc.is_in(self.uids, pool.forgotten_pairs()["uid"].combine_chunks())))
+        uids = self.uids.filter(pc.invert(self.forgotten))
         for part in pool.parts:
             folder = join(pool.uri, "pairs", part["key"])
             done = tables.read_done(folder)

@@ -92,8 +92,8 @@ class ManifestDataset(IterableDataset):
         self.set_epoch(epoch, start)
 
     def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Take the order of this epoch, from sample `start` of this rank, from the next iteration on."""
-        self.epoch, self.start, self.done = epoch, start, ()
+        """Take the order of this epoch: from sample `start` of this rank in the next iteration, whole in later ones."""
+        self.epoch, self.start, self.done, self.begun = epoch, start, (), False
         self.skipped = self.given = 0
         self.rows = self._rows_per_shard()
 
@@ -139,7 +139,7 @@ class ManifestDataset(IterableDataset):
         return state | {"taken": self.start + self.given if taken is None else taken}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there with the next iteration; RecipeError where the state is of another order."""
+        """Go on from there in the next iteration alone; RecipeError where the state is of another order."""
         mine = {"selection": self.selection, "seed": self.seed, "samples": self.samples}
         other = [name for name, value in mine.items() if state[name] != value]
         if other:
@@ -165,7 +165,9 @@ class ManifestDataset(IterableDataset):
     def __iter__(self) -> Iterator[dict[str, Any]]:
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        skip, self.given = self.skipped, 0
+        if self.begun:  # what a resume leaves out, only the first iteration after it does
+            self.start, self.done, self.skipped = 0, (), 0
+        skip, self.given, self.begun = self.skipped, 0, True
         with ThreadPoolExecutor(1) as ahead:
             parts = self._parts_of(number, workers)
             part, data = next(parts, None), None
@@ -202,8 +204,6 @@ class ManifestDataset(IterableDataset):
         tar = self.release.tars[shard]
         uri = join(self.release.out, tar["name"])
         data = self.release.open_tar(shard) if local_path(uri) is not None else self.cache.open(uri, tar)
-        if len(data) != tar["bytes"]:
-            raise BrokenTableError(f"{uri}: wanted {tar['bytes']} bytes as committed, found {len(data)}")
         if isinstance(data, mmap.mmap) and len(part[1]) * READ_AHEAD >= tar["rows"]:
             data.madvise(mmap.MADV_WILLNEED)
         return data

@@ -180,8 +180,11 @@ def _left(source: Release, number: int, gone: set[str]) -> tuple[Any, derive.Kep
 
 
 def _diff(source: Release, out: str, key: str, hit: Hit, records: list[dict]) -> dict[str, Any]:
-    """What was removed, by which line of which list, and which shards changed; the uids in a table beside it."""
-    table = pa.Table.from_pylist(hit.samples, REMOVED)
+    """What was removed, by which line of which list, and which shards changed; the uids in a table beside it, also of
+    pairs dropped before (all else null), so that no reader shows what older tables say of them.
+    """
+    before = [{"uid": uid} for uid in hit.dropped["uid"].to_pylist()]
+    table = pa.Table.from_pylist([*hit.samples, *before], REMOVED)
     part = write_part(join(out, CHANGES), key[:16], table.to_batches(), REMOVED).record()
     changed = [
         {"shard": old["name"], "samples": old["rows"], "samples_now": new["rows"]}
@@ -189,10 +192,10 @@ def _diff(source: Release, out: str, key: str, hit: Hit, records: list[dict]) ->
         for old, new in zip(source.tars, (record["tar"] for record in records))
         if old["sha256"] != new["sha256"]
     ]
-    before = {"release": source.mark.get("digest"), "samples": sum(t["rows"] for t in source.tars)}
+    of = {"release": source.mark.get("digest"), "samples": sum(t["rows"] for t in source.tars)}
     counts = {"samples_removed": len(hit.samples), "pairs_dropped_before": len(hit.dropped)}
     removed = part | {"name": f"{CHANGES}/{part['name']}"}
-    return {"of": before, **counts, "removed": removed, "shards_changed": changed}
+    return {"of": of, **counts, "removed": removed, "shards_changed": changed}
 
 
 def _named(lists: dict[str, str | None]) -> list[dict[str, str]]:

@@ -39,9 +39,8 @@ class ManifestLoader:
         return -(-len(self.dataset) // self.batch) - self.given
 
     def __iter__(self) -> Iterator[Any]:
-        if self.given:  # the last iteration was left before its end
-            self.dataset.load_state_dict(self.state_dict())
-            self.given = 0
+        self.dataset.load_state_dict(self.state_dict())  # the last iteration may have been left before its end
+        self.given = 0
         for batch in self.loader:
             self.given += 1
             yield batch

@@ -90,8 +90,17 @@ class Release:
         return table.arrow.empty_table().select(columns or table.names)
 
     def open_tar(self, shard: int) -> mmap.mmap | bytes:
-        """The bytes of a shard: a memory map of a local file, else the whole file read once."""
-        return open_bytes(join(self.out, self.tars[shard]["name"]))
+        """The bytes of a shard: a memory map of a local file, else the whole file read once.
+
+        BrokenTableError where it is missing or of another size than it had.
+        """
+        tar = self.tars[shard]
+        uri = join(self.out, tar["name"])
+        data = open_bytes(uri)
+        if len(data) != tar["bytes"]:
+            found = f"wanted {tar['bytes']} bytes as committed, found {len(data)}"
+            raise BrokenTableError(f"{uri}: {found}; see curate verify")
+        return data
 
 
 def decoded(encoded: bytes, uid: str, decode: Callable[[bytes], Any]) -> Any:

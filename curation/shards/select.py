@@ -69,6 +69,7 @@ def select(
 def _key(release: Release, *chosen: np.ndarray) -> str:
     digest = hashlib.sha256()
     for each in chosen:
+        digest.update(b"%s%d\0" % (each.dtype.str.encode(), len(each)))  # where each ends: rows count from 0 in a shard
         digest.update(each.tobytes())
     return hex_id("selection", *(part["sha256"] for part in release.mark["samples"]), digest.hexdigest())
 

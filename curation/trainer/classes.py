@@ -49,11 +49,11 @@ def accuracies(
 ) -> dict[str, Any]:
     """`metrics` and `intervals` of scores (n, classes) for labels int (n,), under CLIP_benchmark's names.
 
-    acc1 and acc5: shares of pictures whose class is among the first 1 and 5, where a tie counts against the model;
+    acc1 and acc5: shares of pictures whose class is among the first 1 and 5; ties and NaN count against the model.
     mean_per_class_recall: acc1 of each class that has a picture, averaged. `hits`: acc1 of each picture, bool.
     """
     own = scores[np.arange(len(labels)), labels]
-    ahead = (scores >= own[:, None]).sum(axis=1) - 1
+    ahead = (~(scores < own[:, None])).sum(axis=1) - 1  # NaN is not below anything
     first, among = ahead < 1, ahead < min(TOP, scores.shape[1])
     statistics: dict[str, Statistic] = {
         "acc1": lambda weights: float(np.average(first, weights=weights)),

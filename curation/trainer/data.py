@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from curation.shards.manifest import Release, decoded
 from curation.trainer.augment import DRAWS, WIDE_AREA, rand_augment
 
 AREA = (0.9, 1.0)  # of the crop, as a share: open_clip's default augmentation
-RATIO = (3 / 4, 4 / 3)  # width over height of the crop: torchvision's RandomResizedCrop, which open_clip uses
+# torchvision's RandomResizedCrop, which open_clip uses: width over height of the crop, and how often one is drawn
+RATIO, TRIES = (3 / 4, 4 / 3), 10
 
 
 def uniform(*names: object) -> float:
@@ -84,13 +85,31 @@ class Tokens:
         return found
 
 
+def window(width: int, height: int, area: tuple[float, float], draws: Iterator[float]) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) in px of a crop as torchvision's RandomResizedCrop draws it.
+
+    Its share of the picture is uniform in `area`, the logarithm of its ratio in RATIO's. Where none of ten fits it is
+    central and as large as a ratio within RATIO can be, so the whole picture where that has one.
+    """
+    for _ in range(TRIES):
+        size = width * height * (area[0] + (area[1] - area[0]) * next(draws))
+        ratio = RATIO[0] * (RATIO[1] / RATIO[0]) ** next(draws)
+        wide, high = round((size * ratio) ** 0.5), round((size / ratio) ** 0.5)
+        if 0 < wide <= width and 0 < high <= height:
+            left, top = int(next(draws) * (width - wide + 1)), int(next(draws) * (height - high + 1))
+            return left, top, left + wide, top + high
+    wide, high = min(width, round(height * RATIO[1])), min(height, round(width / RATIO[0]))
+    left, top = (width - wide) // 2, (height - high) // 2
+    return left, top, left + wide, top + high
+
+
 @dataclass(frozen=True)
 class Collate:
     """Samples -> {uid, pixels, tokens}: uint8 (n, 3, side, side) cropped at random, int64 (n, context).
 
-    The crop is open_clip's for training, but from keyed uniforms: a sample has one crop per seed and epoch, in
-    whichever worker and batch it falls. Where the drawn shape does not fit it is narrowed, not drawn again. So it is
-    with what else is drawn: operations of a `strong` augmentation, the tokens kept.
+    The crop is open_clip's for training (`window`), but from keyed uniforms: a sample has one crop per seed and epoch,
+    in whichever worker and batch it falls. So it is with what else is drawn: operations of a `strong` augmentation, the
+    tokens kept.
     """
 
     side: int
@@ -108,13 +127,8 @@ class Collate:
     def crop(self, pixels: np.ndarray, uid: str) -> np.ndarray:
         """uint8 (side, side, 3) out of (height, width, 3)."""
         height, width = pixels.shape[:2]
-        area, ratio, x, y = (uniform("crop", self.seed, self.epoch, uid, draw) for draw in range(4))
-        least, most = WIDE_AREA if self.strong else AREA
-        edge = min(height, width) * (least + (most - least) * area) ** 0.5
-        stretch = (RATIO[0] * (RATIO[1] / RATIO[0]) ** ratio) ** 0.5
-        wide, high = min(edge * stretch, width), min(edge / stretch, height)
-        left, top = x * (width - wide), y * (height - high)
-        box = (left, top, left + wide, top + high)
+        draws = (uniform("crop", self.seed, self.epoch, uid, draw) for draw in count())
+        box = window(width, height, WIDE_AREA if self.strong else AREA, draws)
         # reducing_gap: from a much larger picture, shrink by a whole factor first; to the eye the same, and faster.
         image = Image.fromarray(pixels).resize((self.side,) * 2, Image.Resampling.BICUBIC, box, reducing_gap=3.0)
         if self.strong:

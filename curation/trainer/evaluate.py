@@ -103,7 +103,10 @@ def _outcomes(
 
 
 def _embedded(model: Ensemble, pictures: Pictures) -> tuple[list[np.ndarray], np.ndarray]:
-    """`Ensemble.pictures`; RecipeError where not one can be read."""
+    """`Ensemble.pictures`; RecipeError where there is none or not one can be read."""
+    if not pictures.pointers:
+        told = "wanted pairs whose pictures are here (curate download, write_shards)"
+        raise RecipeError(f"no picture to evaluate on: {told}")
     vectors, read = model.pictures(pictures.pointers)
     if not read.any():
         raise RecipeError(f"none of {len(read)} pictures can be read, the first: {pictures.pointers[0]}")

@@ -99,7 +99,8 @@ def train_experts(release: str, plan: Scale, settings: dict[str, Any], uids: str
     opened, out = Release.open(release), Path(settings["out"])
     found, groups = read_groups(opened), members(opened, settings["holdout"], uids)
     seed, seen = lengths(plan, groups)
-    changes = [*(settings["set"] or []), "experts=false", "phases=false"]
+    others = [change for change in settings["set"] or [] if not change.startswith("samples_seen=")]  # told below
+    changes = [*others, "experts=false", "phases=false"]
     same = {n: settings[n] for n in ("scale", "seed", "holdout", "workers", "device", "tensorboard")}
     first = {"out": str(out / "seed"), "uids": uids, "start": settings["start"], "samples_seen": seed}
     results = {"seed": train(release, set=changes, **same, **first)}

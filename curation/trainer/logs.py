@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.errors import RecipeError
+from curation.files import committing
 
 SHOWN = 20  # lines of a run that go to stderr too: enough to see how it goes; the file has all
 
@@ -22,7 +23,8 @@ class Log:
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         # A line cut by a kill has no end; it is of a later step than any checkpoint.
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        path.write_text("".join(kept))
+        with committing(str(path)) as file:  # a kill in the middle of this must not lose what is kept
+            file.write("".join(kept).encode())
         self.file = open(path, "a", buffering=1)  # noqa: SIM115 - closed by close()
 
     def add(self, values: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 phases of other picture sizes and caption lengths.
 """
 
+import functools
 import json
 import logging
 import tempfile
@@ -131,5 +132,11 @@ def adamw(model: torch.nn.Module, plan: Scale) -> torch.optim.Optimizer:
 
 def normalised(pixels: torch.Tensor, config: dict[str, Any]) -> torch.Tensor:
     """float32 of uint8 (n, 3, side, side), less the model's mean, over its standard deviation."""
-    mean, std = (torch.tensor(config[k], device=pixels.device).view(3, 1, 1) * 255 for k in ("mean", "std"))
+    mean, std = (_numbers(tuple(config[k]), pixels.device) for k in ("mean", "std"))
     return (pixels - mean) / std
+
+
+@functools.cache  # a copy of numbers to a GPU makes the host wait for all that is under way there: once is enough
+def _numbers(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """float32 (3, 1, 1) of values in [0, 1], as of uint8."""
+    return torch.tensor(values, device=device).view(3, 1, 1) * 255

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from curation.errors import RecipeError
 from curation.trainer.data import uniform
 
 HELD = 0.2  # share of the training pictures that the strength of regularisation is chosen on
@@ -30,11 +31,12 @@ def linear_probe(
 
     The strength is that of STRENGTHS with the best acc1 on HELD of the training pictures, chosen by a hash of their
     keys, the strongest of equals; the fit is then on all of them. Full-batch L-BFGS from zero, in float64, so nothing
-    is drawn. ValueError where all or none would be held out.
+    is drawn. RecipeError where all or none would be held out.
     """
     held = np.array([uniform("probe", seed, key) < HELD for key in keys])
     if held.all() or not held.any():
-        raise ValueError(f"{len(held)} training pictures, {int(held.sum())} of them held out: wanted more pictures")
+        told = f"{len(held)} training pictures, {int(held.sum())} of them held out"
+        raise RecipeError(f"linear probe: {told}: wanted more pictures, or no --probe")
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     scaled, asked = ((each - mean) / np.where(deviation > 0, deviation, 1.0) for each in (train, test))
     tried = {}

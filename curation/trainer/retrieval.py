@@ -63,14 +63,14 @@ def _mean(first: Statistic, second: Statistic) -> Statistic:
 def places(queries: np.ndarray, answers: np.ndarray, wanted: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """For each query the number of wrong answers that score at least as high as its best right one, int64 (n,).
 
-    The answers whose label is `wanted` of a query are its right ones.
+    The answers whose label is `wanted` of a query are its right ones. NaN counts as a wrong answer ahead.
     """
     ahead = []
     for start in range(0, len(queries), ROWS):
         scores = queries[start : start + ROWS].astype(np.float32) @ answers.astype(np.float32).T
         right = labels[None, :] == wanted[start : start + ROWS, None]
         best = np.where(right, scores, -np.inf).max(axis=1)
-        ahead.append(((scores >= best[:, None]) & ~right).sum(axis=1))
+        ahead.append((~(scores < best[:, None]) & ~right).sum(axis=1))
     return np.concatenate(ahead)
 
 

@@ -116,7 +116,8 @@ def _plain_set(path: Path, split: str | None, classes: str | None, templates: st
     if split and asked is None:
         raise RecipeError(f"--data {path}: no split {split}; found {_names(path)}")
     pictures, folders = class_folders(asked or path)
-    train = class_folders(path / TRAIN, folders)[0] if asked and (path / TRAIN).is_dir() else None
+    learns = asked and asked.name != TRAIN and (path / TRAIN).is_dir()
+    train = class_folders(path / TRAIN, folders)[0] if learns else None
     names = class_names(classes, path, folders) if classes else [name.replace("_", " ") for name in folders]
     shown = asked.name if asked else "all"
     return _checked(EvaluationSet(set_name(path), shown, pictures, names, prompts, train), path)

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from lxml import html
@@ -13,6 +14,7 @@ from PIL import Image
 
 from curation.records import read_record, write_record
 from curation.report import entries as entries_module
+from curation.report.charts import histogram
 from curation.report.drawing import LIGHT
 from curation.report.plots import TABLES
 from curation.report.report import report
@@ -34,6 +36,12 @@ ASSOCIATIONS = [
     {"attribute": "female", "label": "", "pairs": 100, "share": 0.2, "share_kept": 0.49},
     {"attribute": "female", "label": "عمل", "pairs": 0, "share": None, "share_kept": None},
 ]
+
+
+@pytest.mark.parametrize("values", [[-1.7976931348623157e308, 0.3, 0.4], [-1e308, 1e308], [1e308, 1e308]])
+def test_sentinels_near_the_largest_number_are_drawn(values):
+    picture, beyond = histogram(np.array(values), np.ones(len(values), bool), [0.3], False)
+    assert picture.svg().startswith("<svg") and beyond < 3
 
 
 @pytest.fixture(scope="module", params=[0, 1])

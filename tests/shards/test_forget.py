@@ -14,6 +14,8 @@ from curation.errors import BrokenTableError, RecipeError, StaleOutputError
 from curation.explain import why
 from curation.pool import Pool
 from curation.records import read_record, write_record
+from curation.report.gallery import dropped_groups
+from curation.report.pairs import Pairs
 from curation.shards import derive
 from curation.shards.forget import forget
 from curation.shards.manifest import Release
@@ -85,7 +87,7 @@ def test_uids(made, listed, tmp_path):
 
 
 def test_verdicts_and_reasons(made, listed, tmp_path, capsys):
-    gone, dropped = in_shard(made.out, 0)[0], next(u for u, fate in made.fate.items() if fate and fate[2])
+    gone, dropped = in_shard(made.out, 0)[0], made.dropped("no_entry")[0]
     forget(made.out, out=str(tmp_path / "new"), uids=listed("# asked for", gone, dropped))
     verdicts = {row["uid"]: row for row in Release.open(str(tmp_path / "new")).subset().to_pylist()}
     assert verdicts.keys() == made.fate.keys()
@@ -100,6 +102,18 @@ def test_verdicts_and_reasons(made, listed, tmp_path, capsys):
     assert "dropped by forget: forgotten (value: list.txt line 2)" in told and made.pairs[gone]["caption"] not in told
     report = (tmp_path / "new/report.html").read_text()
     assert gone not in report and "forgotten" in report
+    assert told_of(tmp_path / "new", dropped, capsys) == (False, False, False, False)
+
+
+def told_of(out, uid: str, capsys) -> tuple[bool, bool, bool, bool]:
+    """Whether the report has caption, value and picture of a pair without an entry, and `curate why` the caption."""
+    groups = dropped_groups(Pairs.sample(Release.open(str(out)), 1000))
+    [card] = [
+        card for group in groups if group["reason"] == "no_entry" for card in group["cards"] if card["uid"] == uid
+    ]
+    why(str(out), uid)
+    shown = capsys.readouterr().out
+    return bool(card["caption"]), bool(card["detail"]), bool(card["picture"]), "caption" in shown
 
 
 def test_hashes_urls_domains_and_articles(made, listed, tmp_path):
@@ -124,11 +138,14 @@ def test_hashes_urls_domains_and_articles(made, listed, tmp_path):
     assert verify(str(tmp_path / "all")) == []
 
 
-def test_the_pool_is_told(made, listed, tmp_path):
+def test_the_pool_is_told(made, listed, tmp_path, capsys):
     pool, gone = Pool.open(made.pool), in_shard(made.out, 0)[1]
     rows_with_picture = sum(map(len, pool_pictures(made.pool, 10**6).captions))
-    forget(made.out, out=str(tmp_path / "a"), uids=listed(gone), exclude=False)
+    dropped = made.dropped("no_entry")[0]
+    forget(made.out, out=str(tmp_path / "a"), uids=listed(gone, dropped), exclude=False)
     assert Pool.open(made.pool) == pool
+    assert told_of(made.out, dropped, capsys) == (True, True, True, True)
+    assert told_of(tmp_path / "a", dropped, capsys) == (False, False, False, False)
     forget(made.out, out=str(tmp_path / "b"), uids=listed(gone))
     told = Pool.open(made.pool)
     assert (told.rows, told.forgotten_rows) == (pool.rows - 1, 1) and told.key != pool.key

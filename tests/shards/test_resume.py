@@ -49,6 +49,9 @@ def test_goes_on_where_it_was(out, kind, count):
         again = ManifestDataset(out, seed=3, rank=rank, world=2, **kind)
         again.load_state_dict(state)
         assert len(again) == len(whole) - count and uids(again) == whole[count:]
+        assert uids(again) == whole and taken(again, 3) == whole[:3]  # left out once
+        stopped.load_state_dict(through_json(again.state_dict()))
+        assert uids(stopped) == whole[3:]
 
 
 @pytest.mark.parametrize("kind", KINDS[:3])
@@ -66,7 +69,7 @@ def test_other_ranks_take_what_is_left(out, kind, worlds):
     state = through_json(middle[0].state_dict(taken=2))
     last = ManifestDataset(out, **kind | {"split": "blocks", "block": 5})
     last.load_state_dict(state)
-    assert sorted(seen + uids(last)) == everything
+    assert sorted(seen + uids(last)) == everything == sorted(uids(last))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
@@ -86,7 +89,7 @@ def test_each_worker_goes_on_with_its_own(out, kind, workers, monkeypatch):
         assert uids(s for _, s in zip(range(2), iterator)) == whole[4:6]
         last = ManifestDataset(out, **kind)
         last.load_state_dict(through_json(again.state_dict()))
-        assert uids(last) == whole[6:]
+        assert uids(last) == whole[6:] and uids(last) == whole
         found += whole
         with pytest.raises(RecipeError, match=r"the state is of worker .* wanted the same"):
             ManifestDataset(out, **kind | {"block": 5}).load_state_dict(again.state_dict())

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from curation.errors import BadItemError
+from curation.errors import BadItemError, BrokenTableError, RecipeError, StaleOutputError
 from curation.files import join
 from curation.headers import header
 from curation.records import read_record, write_record
@@ -176,7 +176,6 @@ def test_a_shard_is_made_again_where_what_was_asked_for_is_another(tmp_path):
 def test_vectors_of_a_release_as_clip_retrieval_reads_them(make_release, tmp_path):
     import pyarrow.parquet as pq
 
-    from curation.errors import RecipeError, StaleOutputError
     from curation.retrieval import retrieval
 
     out = make_release(samples=20, per_shard=8)
@@ -203,3 +202,7 @@ def test_vectors_of_a_release_as_clip_retrieval_reads_them(make_release, tmp_pat
         assert {"caption", "url", "width", "clip_score"} < {*rows.column_names} and "offset" not in rows.column_names
     with pytest.raises(StaleOutputError):
         retrieval(str(out), str(tmp_path / "emb"))
+    (out / name).write_bytes(data[:-1])
+    with pytest.raises(BrokenTableError, match=rf"wanted {len(data)} bytes as committed, found {len(data) - 1} bytes"):
+        retrieval(str(out), str(tmp_path / "other"))
+    assert not (tmp_path / "other").exists()

@@ -13,6 +13,7 @@ from curation.trainer import retrieval as recalls_module
 from curation.trainer.classes import accuracies, class_vectors, prompts
 from curation.trainer.evaluate import evaluate, retrieval
 from curation.trainer.intervals import ratio, resampled
+from curation.trainer.sets import open_sets
 from tests.trainer.made_sets import benchmark_set, class_folders, pairs_tar
 
 
@@ -28,10 +29,12 @@ def test_perfect_and_shifted_pairs():
     assert retrieval(features, np.roll(features, 1, axis=0))["image_to_text"] == {"r1": 0.0, "r5": 0.0, "r10": 0.0}
 
 
-def test_a_collapsed_model_finds_nothing():
-    same = np.ones((20, 4), np.float32) / 2
+@pytest.mark.parametrize("value", [0.5, np.nan])
+def test_a_collapsed_model_finds_nothing(value):
+    same = np.full((20, 4), value, np.float32)
     assert retrieval(same, same)["image_to_text"] == {"r1": 0.0, "r5": 0.0, "r10": 0.0}
-    assert accuracies(np.ones((20, 10)), np.arange(20) % 10)["metrics"]["acc5"] == 0.0
+    assert retrieval(same, same)["text_to_image"] == {"r1": 0.0, "r5": 0.0, "r10": 0.0}
+    assert accuracies(np.full((20, 10), value), np.arange(20) % 10)["metrics"]["acc5"] == 0.0
 
 
 def test_by_hand():
@@ -166,9 +169,14 @@ def test_folders_of_classes_with_a_probe_and_a_picture_that_is_broken(tmp_path):
     assert found["average"] == zero_shot["metrics"]["acc1"]
     again = evaluate("sample-clip", data=[str(folder)], probe=True, resamples=20)
     assert again == found
+    options = {"classes": None, "templates": None, "limit": 0}
+    splits = [open_sets(str(folder), split=split, **options)[0] for split in ("test", "train")]
+    assert len(splits[0].train.keys) == 48 and splits[1].split == "train" and splits[1].train is None
 
 
-def test_a_set_of_broken_pictures_is_told(tmp_path):
+def test_a_set_of_broken_pictures_or_none_is_told(tmp_path, release):
+    with pytest.raises(RecipeError, match="no picture to evaluate on"):
+        evaluate("sample-clip", data=[release], samples=0)
     (tmp_path / "set" / "crow").mkdir(parents=True)
     (tmp_path / "set" / "crow" / "1.png").write_bytes(b"no picture")
     with pytest.raises(RecipeError, match="none of 1 pictures can be read"):

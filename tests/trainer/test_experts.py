@@ -76,8 +76,8 @@ def test_all_together_see_as_many_samples_as_one_model_would():
 
 def test_experts_are_trained_from_the_seed_on_their_pairs_and_mixed_for_a_task(clustered, small, model, tmp_path, log):
     out = tmp_path / "run"
-    changes = [f"model={small}", "batch=4", "warmup_steps=0", "experts=true"]
-    train(clustered, out=str(out), set=changes, holdout=0, samples_seen=96, workers=0)
+    changes = [f"model={small}", "batch=4", "warmup_steps=0", "experts=true", "samples_seen=96"]
+    train(clustered, out=str(out), set=changes, holdout=0, workers=0)
     told = json.loads((out / "experts.json").read_text())
     assert told["experts"] == ["expert-0", "expert-1"] and told["groups"] == GROUPS
     assert len(log(out / "seed")) == 20 and 1 <= len(log(out / "expert-1")) <= 3

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from curation.errors import RecipeError
 from curation.trainer.probe import STRENGTHS, linear_probe
 
 
@@ -54,5 +55,5 @@ def test_the_fit_is_the_minimum():
 
 
 def test_too_few_pictures_are_told():
-    with pytest.raises(ValueError, match="wanted more pictures"):
+    with pytest.raises(RecipeError, match="wanted more pictures"):
         linear_probe(np.ones((1, 2)), np.zeros(1, int), ["a"], np.ones((1, 2)), 2)

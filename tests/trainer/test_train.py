@@ -17,6 +17,7 @@ from curation.errors import BrokenTableError, CurationError, MissingModelError, 
 from curation.trainer import train as module
 from curation.trainer.data import Collate
 from curation.trainer.evaluate import evaluate
+from curation.trainer.logs import Log
 from curation.trainer.model import build_model, normalised
 from curation.trainer.phases import Phase, learning_rate
 from curation.trainer.scales import SCALES
@@ -251,6 +252,21 @@ def test_a_shard_that_is_gone_is_told_before_work(release, tmp_path):
     with pytest.raises(BrokenTableError, match=r"00000001\.tar"):
         train(str(tmp_path / "cut"), out=str(tmp_path / "a"))
     assert not (tmp_path / "a").exists()
+
+
+def kill(*_):
+    raise Killed
+
+
+def test_a_kill_while_the_log_is_cut_to_the_checkpoint_loses_none_of_it(tmp_path, monkeypatch):
+    lines = [json.dumps({"step": step}) + "\n" for step in (1, 2, 3)]
+    (tmp_path / "log.jsonl").write_text("".join(lines))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(os, "replace", kill)
+        Log(tmp_path, 2, 3)
+    assert (tmp_path / "log.jsonl").read_text() == "".join(lines)
+    Log(tmp_path, 2, 3).close()
+    assert (tmp_path / "log.jsonl").read_text() == "".join(lines[:2])
 
 
 def test_an_unknown_model_is_told():
