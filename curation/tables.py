@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.files import join, local_path
+from curation.files import join, local_path, remove_folder
 from curation.parts import common_schema, part_uris, read_part, require_columns, write_part
 from curation.records import read_record, write_record
 
@@ -38,6 +39,15 @@ def read_arrow(
     """The listed parts as one Arrow table, in the order listed; only the rows of `uids` where given."""
     filters = None if uids is None else pc.field("uid").isin(pa.array(uids, pa.string()))
     return pa.concat_tables([read_part(uri, columns, filters) for uri in part_uris(folder, parts)])
+
+
+def leave_only(folder: str, names: set[str]) -> None:
+    """Remove the folders of a table's versions that are not named; one that a run may still read is."""
+    file_system, path = fsspec.core.url_to_fs(folder)
+    for found in file_system.ls(path, detail=True) if file_system.isdir(path) else []:
+        name = found["name"].rstrip("/").rpartition("/")[2]
+        if found["type"] == "directory" and name not in names:
+            remove_folder(join(folder, name))
 
 
 def read_uid(folder: str, parts: Iterable[dict], uid: str) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from curation.download import table
 from curation.download.settings import EncodeFormat, ResizeMode, Settings, checked
 from curation.errors import RecipeError, StaleOutputError
 from curation.exclude import without
-from curation.files import absolute, join, remove_folder, sweep, swept
+from curation.files import absolute, join, sweep, swept
 from curation.ingest import content
 from curation.pool import Pool
 from curation.records import read_record, write_record
@@ -118,7 +118,10 @@ def _selected(spark: Any, source: Pool, subset: str | None) -> Any:
 
 
 def _commit_pairs(spark: Any, pairs: Any, home: str, source: Pool, made_of: dict[str, Any]) -> dict[str, Any]:
-    """Write the pairs with their pointers as the one part of the new pool, in place of the part there was."""
+    """Write the pairs with their pointers as the one part of the new pool, in place of the part there was.
+
+    That stays until the next download: a run may be reading it.
+    """
     key = hex_id("download", *(str(made_of[name]) for name in sorted(made_of)))[:16]
     folder = join(home, "pairs", key)
     found = joined.with_images(pairs, table.read(spark, home)).select(*PAIRS.names)
@@ -141,9 +144,7 @@ def _commit_pairs(spark: Any, pairs: Any, home: str, source: Pool, made_of: dict
     }
     before = Pool.open_or_new(home)
     Pool(home, (), before.forgotten).with_part(part)
-    for old in before.parts:
-        if old["key"] != key:
-            remove_folder(join(home, "pairs", old["key"]))
+    tables.leave_only(join(home, "pairs"), {key, *(old["key"] for old in before.parts)})
     return part
 
 

@@ -156,7 +156,10 @@ def _run(wanted: Any, home: str, settings: Settings) -> list[dict[str, Any]]:
 def _commit(
     spark: Any, home: str, old: dict[str, Any], settings: Settings, records: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Write the next version of the table and its record; then nothing needs the staged pages and the old version."""
+    """Write the next version of the table and its record; the staged pages go, and the version before the last.
+
+    The last one stays for the runs that are reading it.
+    """
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -184,8 +187,7 @@ def _commit(
     }
     tables.write_done(join(home, TABLE), done)
     remove_folder(join(home, STAGING))
-    if old["key"] and old["key"] != key:
-        remove_folder(join(home, TABLE, old["key"]))
+    tables.leave_only(join(home, TABLE), {key, old["key"]})
     return done
 
 

@@ -89,7 +89,9 @@ def test_a_pool_of_urls_becomes_a_pool_of_images(spark, tmp_path, jpeg):
         fetch_pages([Page(out, 0, [lost])], settings)  # an attempt thought lost, which ends now, and worse
         assert download(source, out=out, **QUICK)["fetched"] == 0
         _ingested(tmp_path, "more", [(one.url("/6.jpg"), "known picture", ""), (two.url("/none.jpg"), "new", "")])
+        read_by_a_run = Pool.open(out)
         last = download(source, out=out, **QUICK)
+        assert read_by_a_run.pairs(spark).count() == 14
         assert (last["pairs"], last["fetched"], one.asked["/6.jpg"]) == (16, 1, 1)
     _check_whole(spark, out, jpeg)
     with pytest.raises(StaleOutputError, match="form"):
@@ -115,7 +117,7 @@ def _check_whole(spark, out, jpeg):
     assert part["with_image"] == sum(pair.image is not None for pair in pairs.values())
     for path in Path(out, "pairs").rglob("*.parquet"):
         PAIRS.check(pq.read_schema(path), str(path))
-    assert len(list(Path(out, "pairs").iterdir())) == 1
+    assert len(list(Path(out, "pairs").iterdir())) == 2  # and what a run may still read
 
 
 def test_a_picture_that_another_pair_has_is_for_all(spark):
