@@ -12,7 +12,6 @@ on. The last line on stdout is one JSON object; --docs writes docs/proof.md and 
 import argparse
 import itertools
 import json
-import math
 import os
 import subprocess
 import sys
@@ -50,8 +49,12 @@ class Ground(NamedTuple):
 
 
 def sizes(pairs: int) -> tuple[int, int]:
-    """(things, samples seen): 40 pairs a thing, which are all things at 10^5; fewer epochs as the pool grows."""
-    return max(48, pairs // 40), BATCH * round(1000 * math.sqrt(pairs) / BATCH)
+    """(things, samples seen): 160 pairs a thing, each pair three times.
+
+    Web-scale training sees a pair once or a few times (DataComp, arXiv:2304.14108, Table 1: once): where a small pool
+    is seen ten times and more, any pair is better than none, and nothing can be left out of it.
+    """
+    return max(48, pairs // 160), BATCH * round(3 * pairs / BATCH)
 
 
 def benchmark(args: argparse.Namespace) -> dict[str, Any]:
@@ -175,7 +178,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--at-once", type=int, default=1, metavar="N", help="trainings side by side, sharing the cores")
-    parser.add_argument("--samples-seen", type=int, metavar="N", help="default: 1,000 times the root of the pairs")
+    parser.add_argument("--samples-seen", type=int, metavar="N", help="default: three times the pairs")
     parser.add_argument("--arms", metavar="A,B", help="these beside the pool, the random subset and full; default all")
     parser.add_argument("--clip", metavar="NAME", help="the scoring model; default: one trained on clean scenes")
     parser.add_argument("--scale", default=MODEL, metavar="NAME", help="of the trainer; default: a small model")
