@@ -50,11 +50,11 @@ of things, drawings of Open Clip Art (public domain) and photos and drawings of 
 later), with plain shapes, on grounds, described by number, size, colour and place. In the pool things are as
 frequent as words are, 1 over their rank; in the test all are, in compositions that the pool does not show."""
 COMMANDS = """    python benchmarks/proof.py --docs                      # 10^5 pairs, all arms; writes this page
-    python benchmarks/proof.py --pairs 30000 --clip sample-clip --arms full --at-once 2     # its first three arms, smaller
-    python benchmarks/proof.py --pool POOL --data SET --clip ViT-B-32/openai --scale SCALE  # pairs of your own
+    python benchmarks/proof.py --pairs 30000 --clip sample-clip --arms full --at-once 2   # a smaller one: three arms
+    python benchmarks/proof.py --pool POOL --data SET --clip ViT-B-32/openai --scale SCALE  # your own pairs
 
-A killed run goes on when the same command is given again: scenes, releases and each arm's training and evaluation are
-stored. What the headline is about is done first: the uncurated pool, a random subset of the curated size, and `full`."""
+A killed run goes on when the same command is given again: scenes, releases, trainings and evaluations are stored.
+What the headline is about is done first: the uncurated pool, a random subset of the curated size, and `full`."""
 SCORE = """Score: mean over the test sets of zero-shot accuracy and of recall at 5 both ways, in brackets the
 seeds' least and greatest. Intervals are the middle 95 % of resamples of seeds and of test pictures, the
 pool's own drawn with them. Without a fault: of the pairs trained on those whose caption is true of a picture
