@@ -51,8 +51,7 @@ class Ground(NamedTuple):
 def sizes(pairs: int) -> tuple[int, int]:
     """(things, samples seen): 160 pairs a thing, each pair three times.
 
-    Web-scale training sees a pair once or a few times (DataComp, arXiv:2304.14108, Table 1: once): where a small pool
-    is seen ten times and more, any pair is better than none, and nothing can be left out of it.
+    Near to web scale, where a pair is seen once or a few times (DataComp, arXiv:2304.14108, Table 1: once).
     """
     return max(48, pairs // 160), BATCH * round(3 * pairs / BATCH)
 
