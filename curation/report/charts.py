@@ -12,6 +12,7 @@ from curation.report.drawing import Picture, Theme, figure, label_logarithms, la
 
 ROW = 26  # px per bar
 BINS = 40
+HALVES = 2.0**52  # floats from here on hold no halves, the edges of bins of whole numbers
 LARGEST = 1e300  # of an axis: what lies further out is counted as beyond it, so that every span is a number
 TAILS = (0.5, 99.5)  # percentiles: what lies further out is counted but not drawn
 DASHED = (0, (3, 2))
@@ -102,7 +103,7 @@ def _edges(low: float, high: float, log: bool, whole: bool) -> np.ndarray:
     """Edges of the bins; of whole numbers, as many to each bin as to its neighbours."""
     if log:
         return np.geomspace(low, high, BINS + 1)
-    if whole:
+    if whole and max(-low, high) < HALVES:
         step = max(1, -(-int(high - low + 1) // BINS))
         return np.arange(np.floor(low), high + step + 1, step) - 0.5
     return np.linspace(low, high if high > low else low + max(1.0, abs(low)), BINS + 1)

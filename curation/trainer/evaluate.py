@@ -138,6 +138,8 @@ def _retrieved(model: Ensemble, pictures: Pictures, device: str | None, resample
     """`recalls` of the pictures that can be read, each with the captions it has, and how many could not."""
     vectors, read = _embedded(model, pictures)
     there = np.array([bool(one and texts) for texts, one in zip(pictures.captions, read)])
+    if not there.any():
+        raise RecipeError(f"none of {int(read.sum())} pictures that can be read has a caption: {pictures.pointers[0]}")
     captions = [texts for texts, one in zip(pictures.captions, there) if one]
     owners = np.repeat(np.arange(len(captions)), [len(texts) for texts in captions])
     texts = [text for each in captions for text in each]

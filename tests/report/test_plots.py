@@ -44,6 +44,12 @@ def test_sentinels_near_the_largest_number_are_drawn(values):
     assert picture.svg().startswith("<svg") and beyond < 3
 
 
+@pytest.mark.parametrize("value", [-(2**63), 5, 2**53 - 1, 2**53, 2**63 - 1])
+def test_a_column_of_one_whole_number_is_drawn(value):
+    picture, beyond = histogram(np.full(10, float(value)), np.ones(10, bool), [], True)
+    assert picture.svg().startswith("<svg") and beyond == 0
+
+
 @pytest.fixture(scope="module", params=[0, 1])
 def made(tmp_path_factory, request):
     made = make_release(tmp_path_factory.mktemp("made"), digits=request.param)

@@ -14,7 +14,7 @@ from curation.trainer.classes import accuracies, class_vectors, prompts
 from curation.trainer.evaluate import evaluate, retrieval
 from curation.trainer.intervals import ratio, resampled
 from curation.trainer.sets import open_sets
-from tests.trainer.made_sets import benchmark_set, class_folders, pairs_tar
+from tests.trainer.made_sets import benchmark_set, class_folders, pairs_tar, samples, write_tar
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -181,6 +181,9 @@ def test_a_set_of_broken_pictures_or_none_is_told(tmp_path, release):
     (tmp_path / "set" / "crow" / "1.png").write_bytes(b"no picture")
     with pytest.raises(RecipeError, match="none of 1 pictures can be read"):
         evaluate("sample-clip", data=[str(tmp_path / "set")])
+    members = [(name, b" \n" if name.endswith("txt") else data) for name, data in samples(3, captions=True)]
+    with pytest.raises(RecipeError, match="none of 3 pictures that can be read has a caption"):
+        evaluate("sample-clip", data=[str(write_tar(tmp_path / "blank.tar", members))])
 
 
 def test_class_names_from_a_file(tmp_path):
