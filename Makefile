@@ -36,10 +36,10 @@ sample: setup ## the main job on a small real pool: fetch, ingest, curate, verif
 worldwide: setup ## entry lists and the recipe metaclip_worldwide on captions in 78 languages
 	$(BIN)/python sample/worldwide.py --work $(WORK)/sample
 
-test: setup ## all tests, in TESTERS=2 processes (each has a Spark session: some 4 GB)
+test: setup ## all tests but the slow ones, in TESTERS=2 processes (each has a Spark session: some 4 GB)
 	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
-check: lint test ## style, types of errors, generated docs up to date, and all tests
+check: lint test ## style, generated docs up to date, and all tests but the slow ones
 
 faults: setup ## kill, stop, cut, starve and alter real runs at POINTS=200 seeded points (docs/reliability.md)
 	$(BIN)/python -m faults --points $(or $(POINTS),200) --seed $(or $(SEED),0) --work $(WORK)/faults $(FLAGS)
@@ -61,9 +61,9 @@ dist/curation.zip: $(shell find curation -type f -not -path '*/__pycache__/*')
 	mkdir -p dist && rm -f $@
 	$(PYTHON) -m zipfile -c $@ curation
 
-bench: setup ## measure beside the peer: make bench NAME=match (all without NAME)
+bench: setup ## measure beside the peer: make bench NAME=match FLAGS=... (all without NAME)
 	for name in $(or $(NAME),$(basename $(notdir $(wildcard benchmarks/*.py)))); do \
-	  $(BIN)/python benchmarks/$$name.py || exit 1; done
+	  $(BIN)/python benchmarks/$$name.py $(FLAGS) || exit 1; done
 
 image: ## the container image for driver, executors and trainer (DEVICE=cpu or gpu)
 	docker build -f docker/Dockerfile --build-arg DEVICE=$(or $(DEVICE),cpu) -t curation:$(or $(DEVICE),cpu) .

@@ -4,7 +4,7 @@
     ├── RecipeError        fix the recipe, flag or argument     (exit 2, raised before any work)
     ├── SchemaError        fix the table: a column is missing, of another type, or unknown
     ├── MissingModelError  get the model: the name is unknown or its weights are not here (exit 2)
-    ├── StaleOutputError   name another output: this one holds another recipe or pool
+    ├── StaleOutputError   name another output: this one holds another recipe or pool (exit 2)
     ├── LockedOutputError  wait: another run is writing this output
     ├── BrokenTableError   a committed file is missing or altered: restore it or delete the table
     ├── OutputError        make room or get the right to write there, then run the same command again

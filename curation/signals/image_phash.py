@@ -19,9 +19,9 @@ def image_phash(pixels_bounded: list[np.ndarray | None]) -> pa.Array:
     """PDQ hash, binary of 32 bytes, shape (n,); null where the picture is. Near duplicates differ in at most 31 bits.
 
     Of the picture squeezed to 256 x 256 px (bilinear, anti-aliased), so not comparable with hashes made from another
-    size: those differ by 30 to 70 bits. Bit i of the hash vector is bit 7 - i % 8 of byte i // 8. Pictures without
-    detail hash to noise. "The TMK+PDQF Video-Hashing Algorithm and the PDQ Image-Hashing Algorithm", Facebook 2019,
-    which also gives the 31.
+    size: nine in ten of 150 drawings differ by 10 to 48 bits. Bit i of the hash vector is bit 7 - i % 8 of byte
+    i // 8. Pictures without detail hash to noise. "The TMK+PDQF Video-Hashing Algorithm and the PDQ Image-Hashing
+    Algorithm", Facebook 2019, which also gives the 31.
 
     >>> ramp = np.arange(256, dtype=np.uint8)[:, None, None] * np.ones((1, 256, 3), np.uint8)
     >>> [None if h is None else len(h) for h in image_phash([ramp, None]).to_pylist()]
@@ -36,8 +36,8 @@ def image_pdq(pixels_bounded: list[np.ndarray | None]) -> pa.Array:
     too little detail (PDQ's own quality below 50 of 100), as hashes of such pictures say nothing.
 
     Of the picture, squeezed to 512 x 512 px where a side is longer, as the published hasher does: of the same picture
-    at full resolution it differs by some bits, where image_phash differs by 20 to 50. In hex, most significant bit
-    first, it is the text of lists. Six times the work of image_phash: asked for by drop_listed alone.
+    at full resolution it differs by 8 bits in the median (150 drawings), where image_phash differs by 22. In hex, most
+    significant bit first, it is the text of lists. Six times the work of image_phash: asked for by drop_listed alone.
     """
     return pa.array([None if pixels is None else _listed_pdq(pixels) for pixels in pixels_bounded], pa.binary())
 

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from curation.errors import RecipeError
 from curation.schema import VERDICT, Column
 from curation.stage import cached, stage, verdict
-from curation.stages.balance_entries import PROBABILITY
 from curation.stages.sample_budget import uniforms
 
 GROUPS = 1 << 16  # of equal attributes and labels that the solver takes: 16 of them at their worst
@@ -94,7 +93,7 @@ def _columns(settings: dict[str, Any]) -> list[str]:
 
 
 @stage(
-    output=(*VERDICT.columns, PROBABILITY),
+    output=(*VERDICT.columns, Column("keep_probability", pa.float64(), "with which M4 keeps the pair, in [0, 1]")),
     tables={"associations": ASSOCIATIONS},
     ledger="associations",
     version=3,

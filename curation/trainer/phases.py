@@ -41,9 +41,9 @@ def phases(plan: Scale, release: Release, uids: list[str] | None, lanes: int) ->
     everything = sum(part["rows"] for part in release.mark["samples"]) if uids is None else len(uids)
     one = Phase("all", plan.steps, plan.lr, plan.warmup_steps, everything, uids)
     recipe = release.mark.get("phases", []) if plan.phases else []
-    if len(recipe) > 1 and (plan.reduced_image or plan.reduced_text):
+    if recipe and (plan.reduced_image or plan.reduced_text):
         raise RecipeError("reduced_image, reduced_text: the release has phases of its own; wanted --set phases=false")
-    if len(recipe) > 1:
+    if recipe:
         found = _of_recipe(plan, release, recipe, one, lanes)
     elif plan.reduced_image or plan.reduced_text:
         found = _reduced_then_full(plan, one)
@@ -72,12 +72,14 @@ def _reduced_then_full(plan: Scale, one: Phase) -> list[Phase]:
 
 def _of_recipe(plan: Scale, release: Release, recipe: list[dict], one: Phase, lanes: int) -> list[Phase]:
     """The recipe's [[phase]] tables: the last one for exactly its epochs, the ones before share what is left of the
-    samples seen as their epochs and samples ask. The scale's rate is that of the first; the others keep their ratio.
+    samples seen as their epochs and samples ask; one alone takes all. The scale's rate is that of the first; the others
+    keep their ratio.
     """
     chosen = [_samples_of(release, table, one) for table in recipe]
     counts = [one.samples if uids is None else len(uids) for uids in chosen]
     last = Phase("", 0, 0, 0, counts[-1])
-    steps_last = round(recipe[-1].get("epochs", 1) * last.per_epoch(plan.batch, lanes))
+    asked = round(recipe[-1].get("epochs", 1) * last.per_epoch(plan.batch, lanes))
+    steps_last = asked if len(recipe) > 1 else plan.steps
     left = plan.steps - steps_last
     if left < len(recipe) - 1:
         wanted = (steps_last + len(recipe) - 1) * plan.batch

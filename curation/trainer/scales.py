@@ -35,7 +35,7 @@ class Scale:
     reduced_image: Count | None = None  # px: CLIPA's first phase, at a smaller side
     reduced_text: Annotated[int, Field(ge=3)] | None = None  # and with fewer tokens, specials included
     tuning_share: Annotated[float, Field(gt=0, lt=1)] = 0.36 / 6.36  # of samples seen: its second phase, in full
-    phases: bool = True  # follow the [[phase]] tables of the release's recipe: WFPP (arXiv:2410.10879)
+    phases: bool = True  # follow the [[phase]] tables of the release's recipe: WFPP (arXiv:2410.10879), Scaling Down
     experts: bool = False  # MoDE (arXiv:2404.16030): one model per cluster_group of the release, trainer/experts.py
     checkpoints: Annotated[int, Field(ge=0)] = 10  # over the run; one more at the end of each phase
     # How it is computed; the result is the same up to rounding.

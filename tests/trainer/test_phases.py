@@ -43,6 +43,17 @@ def test_the_last_phase_is_one_epoch_on_everything_and_the_rest_goes_to_the_subs
     assert sorted(first.uids) == sorted(row["uid"] for row in in_pruned if row["shard"] < 2)
 
 
+def test_one_phase_alone_takes_all_samples_seen_from_its_shards(tmp_path):
+    out = write_release(tmp_path / "release", samples=60, per_shard=20)
+    change_mark(out, phases=[{"name": "top 40 %", "sets": ["0.2", "0.4"], "shards": [[0, 1]], "samples": 40}])
+    (one,) = phases(plan(320), Release.open(str(out)), None, 1)
+    assert (one.name, one.steps, one.samples, one.lr) == ("top 40 %", 20, 40, 5e-4)
+    rows = Release.open(str(out)).samples(["uid", "shard"]).to_pylist()
+    assert sorted(one.uids) == sorted(row["uid"] for row in rows if row["shard"] < 2)
+    with pytest.raises(RecipeError, match="phases=false"):
+        phases(plan(320, reduced_text=8), Release.open(str(out)), None, 1)
+
+
 def test_held_out_samples_are_in_no_phase(pruned):
     kept = Release.open(pruned).samples(["uid"])["uid"].to_pylist()[5:]
     first, last = phases(plan(320), Release.open(pruned), kept, 1)
