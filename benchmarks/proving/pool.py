@@ -11,6 +11,8 @@ from curation.ingest import ingest
 from curation.pool import Pool
 from curation.run import run
 from curation.shards.manifest import Release
+from curation.shards.mend import mend
+from curation.shards.verify import verify
 from proving.arms import RANDOM, Arm
 from proving.faults import CLEAN
 
@@ -40,9 +42,14 @@ def ingested(tars: Path, pool: str) -> dict[str, str]:
 
 
 def released(arm: Arm, pool: str, work: Path) -> str:
-    """The arm's recipe run on the pool; what is there already is used."""
+    """The arm's recipe run on the pool, less the pictures that do not decode: a recipe that looks at no pixels keeps
+    them, and no trainer can use them. What is there already is used.
+    """
     out = str(work / "releases" / slug(arm.name))
     run(arm.recipe, pool, out, set=list(arm.changes))
+    if verify(out, decode=True):
+        mend(out, f"{out}-decoded", [False] * len(Release.open(out).tars), decode=True)
+        return f"{out}-decoded"
     return out
 
 
