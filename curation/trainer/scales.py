@@ -87,3 +87,10 @@ SCALES: dict[str, Scale] = {
     "tiny": Scale("sample-clip", 1_600, 16, 5e-4, 5, 0.98, 0.1, 1.0, "float16"),
     "sample": Scale("sample-clip", 192_000, 256, 1e-3, 100, 0.98, 0.1, 1.0, "float16"),
 }
+
+
+def plan_of(scale: str, samples_seen: int | None, changes: list[str]) -> Scale:
+    """The scale of that name, with other samples seen and settings where given; RecipeError for a wrong one."""
+    if scale not in SCALES:
+        raise unknown("scale", [scale], SCALES, "--scale")
+    return changed(SCALES[scale], [*([] if samples_seen is None else [f"samples_seen={samples_seen}"]), *changes])

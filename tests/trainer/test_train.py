@@ -237,7 +237,7 @@ def test_a_sample_without_numbers_is_named(quick, monkeypatch, tmp_path):
         ({"set": ["reduced_image=45"]}, "reduced_image=45: wanted .* a multiple of its patch"),
         ({"set": ["reduced_text=77"]}, "reduced_text=77"),
         ({"set": ["experts=true"]}, "a recipe without cluster_pairs"),
-        ({"device": "cuda:7"}, r"--device cuda:7: rank 0 wants cuda:7; here are \['cpu'"),
+        ({"device": "cuda:7"}, r"--device cuda:7: not here; known: \['cpu'"),
     ],
 )
 def test_wrong_settings_are_told_before_work(release, tmp_path, settings, message):
