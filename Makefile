@@ -1,7 +1,7 @@
 # Everything installs itself: only Python 3.11 or 3.12 with venv is needed. `make` alone prints this help.
 PYTHON  ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV    ?= .venv
-EXTRAS  ?= java,clip,cpu,download,language,ocr,nsfw,faces,tokenizers,s3,dev
+EXTRAS  ?= java,clip,cpu,download,language,ocr,nsfw,faces,tokenizers,s3,tensorboard,dev
 WORK    ?= work
 TESTERS ?= 2
 POOL    ?= $(WORK)/sample/pool
