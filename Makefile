@@ -12,7 +12,7 @@ BIN      = $(VENV)/bin
 CURATE   = $(BIN)/curate
 JOB      = $(BIN)/python jobs
 .DEFAULT_GOAL := help
-.PHONY: help setup sample sample-clip worldwide test check faults doors lint docs bench image dist clean ingest download metadata balance score prune embed \
+.PHONY: help setup sample sample-clip worldwide test test-slow check faults doors lint docs bench image dist clean ingest download metadata balance score prune embed \
         dedup shards train report verify
 
 help: ## what can be made
@@ -36,10 +36,13 @@ sample: setup ## the main job on a small real pool: fetch, ingest, curate, verif
 worldwide: setup ## entry lists and the recipe metaclip_worldwide on captions in 78 languages
 	$(BIN)/python sample/worldwide.py --work $(WORK)/sample
 
-test: setup ## all tests, in TESTERS=2 processes (each has a Spark session: some 4 GB)
+test: setup ## all tests but the slow ones, in TESTERS=2 processes (each has a Spark session: some 4 GB)
 	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
-check: lint test ## style, types of errors, generated docs up to date, and all tests
+test-slow: setup ## the few tests that make test leaves out: compiled code, training beside the peer (two minutes)
+	$(BIN)/python -m pytest -m slow
+
+check: lint test ## style, types of errors, generated docs up to date, and make test
 
 faults: setup ## kill, stop, cut, starve and alter real runs at POINTS=200 seeded points (docs/reliability.md)
 	$(BIN)/python -m faults --points $(or $(POINTS),200) --seed $(or $(SEED),0) --work $(WORK)/faults $(FLAGS)

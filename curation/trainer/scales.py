@@ -43,7 +43,7 @@ class Scale:
     accumulate: Count = 1  # pieces of a rank's batch that go through the model one after the other
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on CUDA, float32 on a CPU
     checkpointing: bool = False  # keep fewer activations, compute them again
-    compile: bool = False  # torch.compile: minutes at the start, about a tenth faster on a GPU, nothing on a CPU
+    compile: bool = False  # torch.compile: minutes at the start and no faster on a CPU; not measured on a GPU
 
     @property
     def steps(self) -> int:
