@@ -13,7 +13,7 @@ from curation.parts import part_uris
 from curation.schema import hex_id
 from curation.shards.manifest import Release
 from curation.trainer.checkpoints import read_mark
-from curation.trainer.data import Tokens
+from curation.trainer.data import Tokens, check_kinds
 from curation.trainer.distributed import Place, agree, together
 from curation.trainer.logs import Log
 from curation.trainer.model import adamw, build_model, carry, check_sizes
@@ -73,6 +73,7 @@ def _checked(run: Run, chosen: list[str] | None) -> tuple[list[Phase], dict[str,
         )
     part_uris(run.release.out, run.release.tars)  # all shards are there, as long as they were written
     found = phases(plan, run.release, chosen, lanes)
+    check_kinds(run.release, plan.drawn)
     model, tokenizer, run.config = build_model(plan.model, run.seed, plan.loss)
     check_sizes(model, plan)
     check_patches(model, share_kept(run), plan.patches)

@@ -10,6 +10,7 @@ from curation.errors import RecipeError, unknown
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Weights = Annotated[dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Scale:
     # What follows is as published unless --set says otherwise: one name a method.
     loss: Literal["clip", "siglip"] = "clip"  # arXiv:2103.00020; arXiv:2303.15343
     augment: Literal["crop", "strong"] = "crop"  # strong: Scaling (Down) CLIP (arXiv:2404.08197), trainer/augment.py
-    captions: Literal["first", "any"] = "first"  # any: one of all each visit, LaCLIP (arXiv:2305.20088)
+    captions: Literal["first", "any"] | Weights = "first"  # any: one of all each visit, LaCLIP (arXiv:2305.20088)
     keep_patches: Share | None = None  # FLIP, CLIPA (arXiv:2212.00794, 2305.07017); null: what the model's file says
     patches: Literal["random", "grid", "block"] = "random"  # which are kept
     tokens: Literal["truncate", "random", "block"] = "truncate"  # which of a caption that is too long are kept
@@ -49,6 +50,11 @@ class Scale:
     def steps(self) -> int:
         return self.samples_seen // self.batch
 
+    @property
+    def drawn(self) -> bool | dict[str, float]:
+        """Which captions a visit draws from, as ManifestDataset takes it: none, all, or weights by kind."""
+        return self.captions == "any" if isinstance(self.captions, str) else self.captions
+
 
 def changed(scale: Scale, changes: list[str], where: str = "--set") -> Scale:
     """The scale with settings replaced: NAME=VALUE, the value as JSON or plain text; RecipeError for a wrong one.
@@ -68,9 +74,11 @@ def changed(scale: Scale, changes: list[str], where: str = "--set") -> Scale:
     try:
         return TypeAdapter(Scale).validate_python(values)
     except ValidationError as error:
-        fault = error.errors()[0]
-        name = fault["loc"][0]
-        raise RecipeError(f"{where} {name}={fault['input']}: {fault['msg']}") from None
+        # Of a setting that may be of two kinds, what got further in is what was meant.
+        deepest = max(error.errors(), key=lambda each: len(each["loc"]))
+        name, depth = deepest["loc"][0], len(deepest["loc"])
+        told = [e["msg"] for e in error.errors() if e["loc"][0] == name and len(e["loc"]) == depth]
+        raise RecipeError(f"{where} {name}={deepest['input']}: {', or: '.join(told)}") from None
 
 
 def _datacomp(model: str, samples_seen: int, batch: int, lr: float, warmup_steps: int, beta2: float) -> Scale:

@@ -149,7 +149,7 @@ def fit(run: Run, stretches: list[Phase], mark: dict[str, Any] | None, weights: 
             side, strong = run.model.visual.image_size[0], run.plan.augment == "strong"
             collate = Collate(side, tokens, run.seed, epoch + past, strong)
             told = {"uids": phase.uids, "lanes": run.lanes, "batch": run.plan.batch}
-            batches = Batches(run.release.out, collate, captions=run.plan.captions == "any", **told)
+            batches = Batches(run.release.out, collate, captions=run.plan.drawn, **told)
             fit_phase(run, phase, number, first, timed(batches.begin(epoch + past, start), workers))
             weights = run.model.state_dict()
         first, epoch = first + phase.steps, epoch + math.ceil(phase.steps / per_epoch)
