@@ -1,7 +1,7 @@
 # Everything installs itself: only Python 3.11 or 3.12 with venv is needed. `make` alone prints this help.
 PYTHON  ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV    ?= .venv
-EXTRAS  ?= java,clip,cpu,download,language,ocr,nsfw,faces,tokenizers,s3,dev
+EXTRAS  ?= java,clip,cpu,download,language,ocr,nsfw,faces,tokenizers,s3,tensorboard,dev
 WORK    ?= work
 TESTERS ?= 2
 POOL    ?= $(WORK)/sample/pool
@@ -12,7 +12,7 @@ BIN      = $(VENV)/bin
 CURATE   = $(BIN)/curate
 JOB      = $(BIN)/python jobs
 .DEFAULT_GOAL := help
-.PHONY: help setup sample sample-clip worldwide test check faults doors lint docs bench image dist clean ingest download metadata balance score prune embed \
+.PHONY: help setup sample sample-clip worldwide test test-slow check faults doors lint docs bench image dist clean ingest download metadata balance score prune embed \
         dedup shards train report verify
 
 help: ## what can be made
@@ -39,7 +39,10 @@ worldwide: setup ## entry lists and the recipe metaclip_worldwide on captions in
 test: setup ## all tests but the slow ones, in TESTERS=2 processes (each has a Spark session: some 4 GB)
 	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
-check: lint test ## style, generated docs up to date, and all tests but the slow ones
+test-slow: setup ## the few tests that make test leaves out: compiled code, training beside the peer (two minutes)
+	$(BIN)/python -m pytest -m slow
+
+check: lint test ## style, generated docs up to date, and make test
 
 faults: setup ## kill, stop, cut, starve and alter real runs at POINTS=200 seeded points (docs/reliability.md)
 	$(BIN)/python -m faults --points $(or $(POINTS),200) --seed $(or $(SEED),0) --work $(WORK)/faults $(FLAGS)

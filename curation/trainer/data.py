@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
 import xxhash
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from curation.decode import decode_small
-from curation.errors import RecipeError
+from curation.errors import RecipeError, unknown
 from curation.methods.shorter import reduce_tokens
+from curation.shards.captions import Captions
 from curation.shards.dataset import ManifestDataset
 from curation.shards.manifest import Release, decoded
 from curation.trainer.augment import DRAWS, WIDE_AREA, rand_augment
@@ -53,6 +55,18 @@ def sides(release: Release, holdout: float, uids: str | None) -> tuple[list[str]
     asked = frozenset(Path(uids).read_text().split())
     everything = chosen if chosen is not None else release.samples(["uid"])["uid"].to_pylist()
     return [uid for uid in everything if uid in asked], len(held)
+
+
+def check_kinds(release: Release, weights: Captions) -> None:
+    """RecipeError where a kind of caption is weighed that the release does not have."""
+    wanted, found = set([] if isinstance(weights, bool) else weights), {"original"}
+    for shard in range(len(release.tars)):
+        if wanted <= found:
+            return
+        captions = pc.list_flatten(release.shard_samples(shard, ["captions"])["captions"])
+        found |= set(pc.struct_field(captions, "kind").unique().drop_null().to_pylist())
+    if wanted - found:
+        raise unknown("kind of caption", wanted - found, found, f"captions of {release.out}")
 
 
 @dataclass(frozen=True)
@@ -142,7 +156,7 @@ class Batches(IterableDataset):
     The order of an epoch is cut into `lanes` runs, and every batch takes equally many samples of each: those of the
     lanes from `first` to `last` are this rank's. So the batches depend on the lanes, not on the ranks that share them,
     and a rank reads its own shards. Each iteration is the next epoch, from batch `start` the first time: workers that
-    persist count for themselves. `captions`: each visit shows one of a sample's captions, each as likely.
+    persist count for themselves. `captions`: each visit shows one of a sample's captions, by ManifestDataset's rule.
     """
 
     def __init__(
@@ -153,7 +167,7 @@ class Batches(IterableDataset):
         uids: list[str] | None,
         lanes: tuple[int, int, int],
         batch: int,
-        captions: bool = False,
+        captions: Captions = False,
     ) -> None:
         self.collate, self.epoch, self.start = collate, collate.epoch, 0
         first, last, all_lanes = lanes

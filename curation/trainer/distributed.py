@@ -1,14 +1,21 @@
 """Several processes that train one model: joining, sharing features, and agreeing before any of them starts."""
 
+import functools
+import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from curation.errors import RecipeError
+from curation.errors import CurationError, RecipeError
+from curation.failures import store_failures
 from curation.images import threads
+
+KINDS = {kind.__name__: kind for kind in CurationError.__subclasses__()}
 
 
 @dataclass(frozen=True)
@@ -23,21 +30,75 @@ class Place:
 def join(device: str | None) -> Place:
     """This process's place as torchrun says, the only one without it; ranks of a machine share its cores.
 
-    RecipeError where the device is not here.
+    RecipeError, on every rank, where a device is not here, would be all ranks' own, or is no GPU as other ranks have.
     """
-    rank, world, local = (int(os.environ.get(n, d)) for n, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
-    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda":
-        name = f"cuda:{local}"
-    there = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
-    if name not in there:
-        raise RecipeError(f"--device {device}: rank {rank} wants {name}; here are {there}")
+    rank, world = _ranks()
+    with together():
+        name = _device(device, world)
+    kinds = everyones(torch.device(name).type)
+    if len(set(kinds)) > 1:
+        raise RecipeError(f"--device: ranks are on, rank by rank, {kinds}; wanted cpu, or a GPU for each")
     torch.set_num_threads(max(threads() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1))
     if name != "cpu":
         torch.cuda.set_device(name)
     if world > 1 and not dist.is_initialized():
-        dist.init_process_group("gloo" if name == "cpu" else "nccl")
+        dist.init_process_group("gloo" if name == "cpu" else "nccl", store=_store(), rank=rank, world_size=world)
     return Place(rank, world, torch.device(name))
+
+
+def _ranks() -> tuple[int, int]:
+    """(rank, world) as torchrun says."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _device(device: str | None, world: int) -> str:
+    """cpu or cuda:N, this rank's; RecipeError where it cannot be."""
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda:") and world > 1:
+        raise RecipeError(f"--device {name}: all {world} ranks would share it; wanted --device cuda: to each its own")
+    if name == "cuda":
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    there = ["cpu", *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
+    if name not in there:
+        raise RecipeError(f"--device {name}: not here; known: {there}")
+    return name
+
+
+@functools.cache
+def _store() -> dist.Store:
+    """Names and texts that all ranks see, before they are a group too; torchrun keeps it."""
+    return next(dist.rendezvous("env://"))[0]
+
+
+def everyones(text: str) -> list[str]:
+    """What each rank gives in this call, in their order; waits for all of them."""
+    rank, world = _ranks()
+    if world == 1:
+        return [text]
+    number = _store().add(f"curation/calls/{rank}", 1)  # every rank's calls are as many
+    _store().set(f"curation/{number}/{rank}", text)
+    return [_store().get(f"curation/{number}/{other}").decode() for other in range(world)]
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What one rank raises within, every rank raises at the end: the same class and sentence, with that rank's number.
+
+    For what a rank finds alone, a file that is missing on its machine: a group that waits for it inside would not end.
+    An OSError is a CurationError for the others.
+    """
+    fault = None
+    try:
+        yield
+    except (CurationError, OSError, *store_failures()) as error:
+        fault = error
+    own = None if fault is None else [type(fault).__name__, str(fault)]
+    found = [json.loads(each) for each in everyones(json.dumps(own))]
+    if fault is not None and all(each == own for each in found):
+        raise fault
+    for rank, each in enumerate(found):
+        if each:
+            raise KINDS.get(each[0], CurationError)(f"rank {rank} of {len(found)}: {each[1]}") from fault
 
 
 def agree(place: Place, facts: dict[str, int], out: Any) -> None:

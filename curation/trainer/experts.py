@@ -17,6 +17,7 @@ from curation.files import committing, join, write_json
 from curation.shards.manifest import Release
 from curation.tables import read_arrow, read_done
 from curation.trainer.data import split
+from curation.trainer.distributed import together
 from curation.trainer.scales import Scale
 
 SEED_SHARE = 27 / 32  # of samples seen: the paper's seed is epoch 27 of 32 (section 4.1, from memory)
@@ -96,9 +97,10 @@ def train_experts(release: str, plan: Scale, settings: dict[str, Any], uids: str
     """Train the seed and the experts; the results of all. `settings` are the other ones of `train`."""
     from curation.trainer.train import train
 
-    opened, out = Release.open(release), Path(settings["out"])
-    found, groups = read_groups(opened), members(opened, settings["holdout"], uids)
-    seed, seen = lengths(plan, groups)
+    with together():
+        opened, out = Release.open(release), Path(settings["out"])
+        found, groups = read_groups(opened), members(opened, settings["holdout"], uids)
+        seed, seen = lengths(plan, groups)
     others = [change for change in settings["set"] or [] if not change.startswith("samples_seen=")]  # told below
     changes = [*others, "experts=false", "phases=false"]
     same = {n: settings[n] for n in ("scale", "seed", "holdout", "workers", "device", "tensorboard")}

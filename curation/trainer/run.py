@@ -13,8 +13,8 @@ from curation.parts import part_uris
 from curation.schema import hex_id
 from curation.shards.manifest import Release
 from curation.trainer.checkpoints import read_mark
-from curation.trainer.data import Tokens
-from curation.trainer.distributed import Place, agree
+from curation.trainer.data import Tokens, check_kinds
+from curation.trainer.distributed import Place, agree, together
 from curation.trainer.logs import Log
 from curation.trainer.model import adamw, build_model, carry, check_sizes
 from curation.trainer.patches import Kept, check_patches, dropping
@@ -53,6 +53,16 @@ def checked(run: Run, chosen: list[str] | None) -> tuple[list[Phase], dict[str, 
 
     RecipeError, MissingModelError, StaleOutputError or BrokenTableError, in one sentence, on every rank.
     """
+    with together():
+        found, mark = _checked(run, chosen)
+    told = json.dumps(run.settings, sort_keys=True)
+    facts = {"step": mark["step"] if mark else 0, "steps": sum(phase.steps for phase in found)}
+    agree(run.place, {**facts, "settings": int(hex_id(told)[:15], 16)}, run.out)
+    return found, mark
+
+
+def _checked(run: Run, chosen: list[str] | None) -> tuple[list[Phase], dict[str, Any] | None]:
+    """What this rank finds alone."""
     plan, world, lanes = run.plan, run.place.world, run.lanes[2]
     if lanes % world:
         raise RecipeError(f"lanes={lanes}: wanted a multiple of {world} ranks")
@@ -63,15 +73,12 @@ def checked(run: Run, chosen: list[str] | None) -> tuple[list[Phase], dict[str, 
         )
     part_uris(run.release.out, run.release.tars)  # all shards are there, as long as they were written
     found = phases(plan, run.release, chosen, lanes)
+    check_kinds(run.release, plan.drawn)
     model, tokenizer, run.config = build_model(plan.model, run.seed, plan.loss)
     check_sizes(model, plan)
     check_patches(model, share_kept(run), plan.patches)
     Tokens(tokenizer, mode=plan.tokens).check()
-    mark = read_mark(run.out, run.settings, world)
-    told = json.dumps(run.settings, sort_keys=True)
-    facts = {"step": mark["step"] if mark else 0, "steps": sum(phase.steps for phase in found)}
-    agree(run.place, {**facts, "settings": int(hex_id(told)[:15], 16)}, run.out)
-    return found, mark
+    return found, read_mark(run.out, run.settings, world)
 
 
 def share_kept(run: Run) -> float:

@@ -10,6 +10,7 @@ from curation.errors import RecipeError, unknown
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Weights = Annotated[dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Scale:
     # What follows is as published unless --set says otherwise: one name a method.
     loss: Literal["clip", "siglip"] = "clip"  # arXiv:2103.00020; arXiv:2303.15343
     augment: Literal["crop", "strong"] = "crop"  # strong: Scaling (Down) CLIP (arXiv:2404.08197), trainer/augment.py
-    captions: Literal["first", "any"] = "first"  # any: one of all each visit, LaCLIP (arXiv:2305.20088)
+    captions: Literal["first", "any"] | Weights = "first"  # any: one of all each visit, LaCLIP (arXiv:2305.20088)
     keep_patches: Share | None = None  # FLIP, CLIPA (arXiv:2212.00794, 2305.07017); null: what the model's file says
     patches: Literal["random", "grid", "block"] = "random"  # which are kept
     tokens: Literal["truncate", "random", "block"] = "truncate"  # which of a caption that is too long are kept
@@ -43,11 +44,16 @@ class Scale:
     accumulate: Count = 1  # pieces of a rank's batch that go through the model one after the other
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on CUDA, float32 on a CPU
     checkpointing: bool = False  # keep fewer activations, compute them again
-    compile: bool = False  # torch.compile: minutes at the start, about a tenth faster on a GPU, nothing on a CPU
+    compile: bool = False  # torch.compile: minutes at the start and no faster on a CPU; not measured on a GPU
 
     @property
     def steps(self) -> int:
         return self.samples_seen // self.batch
+
+    @property
+    def drawn(self) -> bool | dict[str, float]:
+        """Which captions a visit draws from, as ManifestDataset takes it: none, all, or weights by kind."""
+        return self.captions == "any" if isinstance(self.captions, str) else self.captions
 
 
 def changed(scale: Scale, changes: list[str], where: str = "--set") -> Scale:
@@ -68,9 +74,11 @@ def changed(scale: Scale, changes: list[str], where: str = "--set") -> Scale:
     try:
         return TypeAdapter(Scale).validate_python(values)
     except ValidationError as error:
-        fault = error.errors()[0]
-        name = fault["loc"][0]
-        raise RecipeError(f"{where} {name}={fault['input']}: {fault['msg']}") from None
+        # Of a setting that may be of two kinds, what got further in is what was meant.
+        deepest = max(error.errors(), key=lambda each: len(each["loc"]))
+        name, depth = deepest["loc"][0], len(deepest["loc"])
+        told = [e["msg"] for e in error.errors() if e["loc"][0] == name and len(e["loc"]) == depth]
+        raise RecipeError(f"{where} {name}={deepest['input']}: {', or: '.join(told)}") from None
 
 
 def _datacomp(model: str, samples_seen: int, batch: int, lr: float, warmup_steps: int, beta2: float) -> Scale:
@@ -87,3 +95,10 @@ SCALES: dict[str, Scale] = {
     "tiny": Scale("sample-clip", 1_600, 16, 5e-4, 5, 0.98, 0.1, 1.0, "float16"),
     "sample": Scale("sample-clip", 192_000, 256, 1e-3, 100, 0.98, 0.1, 1.0, "float16"),
 }
+
+
+def plan_of(scale: str, samples_seen: int | None, changes: list[str]) -> Scale:
+    """The scale of that name, with other samples seen and settings where given; RecipeError for a wrong one."""
+    if scale not in SCALES:
+        raise unknown("scale", [scale], SCALES, "--scale")
+    return changed(SCALES[scale], [*([] if samples_seen is None else [f"samples_seen={samples_seen}"]), *changes])

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import xxhash
 
-from curation.errors import CurationError, unknown
+from curation.errors import CurationError
 from curation.files import file_sha256, read_json, write_json
 from curation.schema import hex_id
 from curation.shards.manifest import Release
@@ -32,7 +32,7 @@ from curation.trainer.checkpoints import (
     save_model,
 )
 from curation.trainer.data import Batches, Collate, loader, sides
-from curation.trainer.distributed import agree, gather, join, mean, own_sum, wait
+from curation.trainer.distributed import agree, gather, join, mean, own_sum, together, wait
 from curation.trainer.evaluate import evaluate
 from curation.trainer.logs import Log, plot, read_log
 from curation.trainer.losses import STARTS, guessing, loss_of
@@ -40,7 +40,7 @@ from curation.trainer.model import normalised
 from curation.trainer.patches import drawn, grid_of
 from curation.trainer.phases import Phase, learning_rate
 from curation.trainer.run import Run, checked, prepare, share_kept
-from curation.trainer.scales import SCALES, changed
+from curation.trainer.scales import plan_of
 
 CHECKPOINT_S = 1800  # a killed run loses at most about half an hour of its work, however few its checkpoints
 TOLD = 5  # uids in a message; the file beside it has them all
@@ -69,34 +69,35 @@ def train(
     --holdout is the share of images never trained on; --samples-seen replaces the scale's; --set NAME=VALUE replaces
     any setting of it, as loss=siglip (docs/trainer.md lists them); --uids is a file with the uids to train on, one a
     line; --start is the folder of another run, whose weights are the first ones; --workers read and decode beside the
-    training and do not change the result; --device is cpu, cuda or cuda:N, by default cuda where there is one. On the
-    CPU the result is a function of the release, the settings and the number of ranks and threads. Raises RecipeError
-    for a wrong setting, StaleOutputError where OUT holds another run, CurationError where the loss stops being a
-    number.
+    training and do not change the result; --device is cpu, cuda or, without torchrun, cuda:N, by default cuda where
+    there is one. On the CPU the result is a function of the release, the settings and the number of ranks and threads.
+    Raises RecipeError for a wrong setting, StaleOutputError where OUT holds another run, CurationError where the loss
+    stops being a number.
     """
-    if scale not in SCALES:
-        raise unknown("scale", [scale], SCALES, "--scale")
-    plan = changed(SCALES[scale], [*([] if samples_seen is None else [f"samples_seen={samples_seen}"]), *(set or [])])
+    place = join(device)
+    with together():
+        plan = plan_of(scale, samples_seen, set or [])
     if plan.experts:
         from curation.trainer.experts import train_experts
 
         told = {"scale": scale, "out": out, "seed": seed, "holdout": holdout, "set": set, "start": start}
         told |= {"workers": workers, "device": device, "tensorboard": tensorboard}
         return train_experts(release, plan, told, uids)
-    opened = Release.open(release)
-    chosen, held = sides(opened, holdout, uids)
-    settings = {**asdict(plan), "seed": seed, "holdout": holdout, "uids": None if uids is None else hex_id(*chosen)}
-    settings["release"] = hex_id(*(part["sha256"] for part in opened.mark["samples"]))
-    settings["start"] = None if start is None else file_sha256(str(Path(start, "model.safetensors")))
-    run = Run(Path(out), opened, settings, plan, seed, join(device))
+    with together():
+        opened = Release.open(release)
+        chosen, held = sides(opened, holdout, uids)
+        settings = {**asdict(plan), "seed": seed, "holdout": holdout, "uids": None if uids is None else hex_id(*chosen)}
+        settings["release"] = hex_id(*(part["sha256"] for part in opened.mark["samples"]))
+        settings["start"] = None if start is None else file_sha256(str(Path(start, "model.safetensors")))
+        run = Run(Path(out), opened, settings, plan, seed, place)
     if (found := _finished(run)) is not None:
         return found
     stretches, mark = checked(run, chosen)
-    if run.place.rank == 0:
-        run.log = Log(run.out, mark["step"] if mark else 0, plan.steps, tensorboard)
+    with together():
+        run.log = Log(run.out, mark["step"] if mark else 0, plan.steps, tensorboard) if place.rank == 0 else None
     fit(run, stretches, mark, None if start is None else read_weights(Path(start)), workers)
-    result = _result(run, release, held) if run.place.rank == 0 else None
-    wait(run.place)  # whoever comes next finds what rank 0 has written
+    result = _result(run, release, held) if place.rank == 0 else None
+    wait(place)  # whoever comes next finds what rank 0 has written
     return result
 
 
@@ -122,9 +123,10 @@ def _result(run: Run, release: str, held: int) -> dict[str, Any]:
 
 def _finished(run: Run) -> dict[str, Any] | None:
     """The result of this very run if it is there; StaleOutputError where another run is."""
-    result = read_json(str(run.out / "result.json"))
-    if result is not None:
-        same_run(run.out, result["settings"], run.settings)
+    with together():
+        result = read_json(str(run.out / "result.json"))
+        if result is not None:
+            same_run(run.out, result["settings"], run.settings)
     agree(run.place, {"finished": int(result is not None)}, run.out)
     return result
 
@@ -147,7 +149,7 @@ def fit(run: Run, stretches: list[Phase], mark: dict[str, Any] | None, weights: 
             side, strong = run.model.visual.image_size[0], run.plan.augment == "strong"
             collate = Collate(side, tokens, run.seed, epoch + past, strong)
             told = {"uids": phase.uids, "lanes": run.lanes, "batch": run.plan.batch}
-            batches = Batches(run.release.out, collate, captions=run.plan.captions == "any", **told)
+            batches = Batches(run.release.out, collate, captions=run.plan.drawn, **told)
             fit_phase(run, phase, number, first, timed(batches.begin(epoch + past, start), workers))
             weights = run.model.state_dict()
         first, epoch = first + phase.steps, epoch + math.ceil(phase.steps / per_epoch)

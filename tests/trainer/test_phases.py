@@ -1,6 +1,7 @@
 """Runs of several phases: WFPP's subset and full set, CLIPA's reduced pictures and captions."""
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from itertools import groupby
 
@@ -10,10 +11,11 @@ import torch
 from curation.errors import RecipeError
 from curation.shards.manifest import Release
 from curation.trainer import train as module
-from curation.trainer.model import build_model, carry
+from curation.trainer.model import build_model, carry, check_sizes
+from curation.trainer.patches import grid_of
 from curation.trainer.phases import phases
 from curation.trainer.scales import SCALES
-from tests.trainer.conftest import change_mark, write_release
+from tests.trainer.conftest import SMALL, change_mark, write_release
 from tests.trainer.test_train import Killed, dying_at
 
 WFPP = [
@@ -104,6 +106,24 @@ def test_clipa_trains_small_and_ends_full(quick, small, log, monkeypatch):
     assert [line["phase"] for line in log(out)] == ["reduced"] * 3 + ["tuning"] * 2
     model = open_clip.create_model(f"local-dir:{out}")
     assert model.visual.image_size == (32, 32) and model.context_length == 16
+
+
+# CLIPA (arXiv:2305.07017): (side / patch) squared tokens of a picture, beside the class token.
+@pytest.mark.parametrize(
+    ("side", "patch", "tokens"), [(224, 16, 196), (112, 16, 49), (84, 14, 36), (70, 14, 25), (64, 16, 16)]
+)
+def test_a_smaller_picture_has_as_many_tokens_as_clipa_says(tmp_path, side, patch, tokens):
+    config = deepcopy(SMALL)
+    config["model_cfg"]["vision_cfg"] |= {"image_size": 224, "patch_size": patch}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    name = f"local-dir:{tmp_path}"
+    check_sizes(build_model(name, 0)[0], plan(320, model=name, reduced_image=side))
+    model, _, _ = build_model(name, 0, side=side)
+    assert grid_of(model) ** 2 == tokens
+    seen = []
+    model.visual.transformer.register_forward_hook(lambda _, given, __: seen.append(given[0].shape[1]))
+    model.encode_image(torch.zeros(1, 3, side, side))
+    assert seen == [tokens + 1]
 
 
 @pytest.mark.parametrize("step", [3, 4])

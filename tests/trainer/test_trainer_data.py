@@ -1,6 +1,7 @@
 """The held-out rule and the batches."""
 
 import io
+import json
 from itertools import count
 
 import numpy as np
@@ -121,25 +122,60 @@ def test_a_picture_that_does_not_decode_names_its_sample():
         Collate(8, Tokens(None), 0, 0)([{"uid": "u1", "image": b"none", "text": "x"}])
 
 
-def test_each_visit_shows_one_of_several_captions(tmp_path):
-    other = "another caption, longer than any that the drawings have of their own, which are short"
+REWRITE = "another caption, longer than any that the drawings have of their own, which are short"
+
+
+@pytest.fixture(scope="module")
+def rewritten(tmp_path_factory) -> str:
+    """A release of 20 pictures whose captions have a rewrite each."""
 
     def with_captions(table):
-        told = [[{"text": other, "kind": "rewrite", "model": None, "language": None, "negative": False}]] * len(table)
+        told = [[{"text": REWRITE, "kind": "rewrite", "model": None, "language": None, "negative": False}]] * len(table)
         place = table.schema.get_field_index("captions")
         return table.set_column(place, "captions", pa.array(told, table.schema.field("captions").type))
 
-    out = str(write_release(tmp_path / "release", samples=20, per_shard=20))
-    rewrite_table(tmp_path / "release", "manifest/samples/00000000.parquet", with_captions)
-    own = {row["uid"]: len(row["caption"]) for row in Release.open(out).samples().to_pylist()}
+    out = write_release(tmp_path_factory.mktemp("rewritten") / "release", samples=20, per_shard=20)
+    rewrite_table(out, "manifest/samples/00000000.parquet", with_captions)
+    return str(out)
+
+
+def test_each_visit_shows_one_of_several_captions(rewritten):
+    own = {row["uid"]: len(row["caption"]) for row in Release.open(rewritten).samples().to_pylist()}
     seen = set()
-    batches = Batches(out, Collate(8, tokens_of, 0, 0), uids=None, lanes=(0, 1, 1), batch=10, captions=True)
+    batches = Batches(rewritten, Collate(8, tokens_of, 0, 0), uids=None, lanes=(0, 1, 1), batch=10, captions=True)
     for _ in range(3):
         for batch in batches:
             seen |= {(uid, size) for uid, [size] in zip(batch["uid"], batch["tokens"].tolist())}
-    assert {size for _, size in seen} - {len(other)} <= set(own.values())
-    shown = {uid: {size == len(other) for each, size in seen if each == uid} for uid in own}
+    assert {size for _, size in seen} - {len(REWRITE)} <= set(own.values())
+    shown = {uid: {size == len(REWRITE) for each, size in seen if each == uid} for uid in own}
     assert sum(len(kinds) == 2 for kinds in shown.values()) > 8  # three visits show both to three of four
+
+
+@pytest.mark.parametrize(
+    ("captions", "shares"),
+    [("first", (0, 0)), ("any", (0.3, 0.7)), ({"original": 1}, (0, 0)), ({"original": 1, "rewrite": 9}, (0.8, 1))],
+)
+def test_training_shows_captions_as_often_as_their_kinds_weigh(quick, rewritten, monkeypatch, captions, shares):
+    shown, call = [], Tokens.__call__
+    monkeypatch.setattr(Tokens, "__call__", lambda self, texts, keys: (shown.extend(texts), call(self, texts, keys))[1])
+    text = captions if isinstance(captions, str) else json.dumps(captions)
+    quick("a", f"captions={text}", release=rewritten, samples_seen=96)
+    assert shares[0] <= shown.count(REWRITE) / len(shown) <= shares[1] and len(shown) == 96
+
+
+@pytest.mark.parametrize(
+    ("captions", "message"),
+    [
+        ("second", "--set captions=second: Input should be 'first' or 'any', or: Input should be a valid dict"),
+        ('{"rewrite": -1}', "--set captions=-1: Input should be greater than or equal to 0"),
+        ("{}", "--set captions={}: .* at least 1 item"),
+        ('{"original": 1, "llm": 2}', r"no kind of caption \['llm'\]; known: \['original', 'rewrite'\]"),
+    ],
+)
+def test_wrong_weights_of_captions_are_told(quick, rewritten, tmp_path, captions, message):
+    with pytest.raises(RecipeError, match=message):
+        quick("a", f"captions={captions}", release=rewritten)
+    assert not (tmp_path / "a").exists()
 
 
 def test_tokens_are_cut_by_mode_and_keyed():
