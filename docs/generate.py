@@ -62,7 +62,7 @@ def commands() -> Iterator[str]:
     """The page of commands."""
     yield "# Commands\n\nThe result is one JSON line on stdout (`why`, `recipes`, `signals` and `stages` print text);"
     yield "progress and errors go to stderr. Exit status 0: done; 2: a wrong recipe, flag, argument or model, before"
-    yield "any work, or an output that holds something else, or an input that changed meanwhile; 1: any other failure.\n"
+    yield "any work, or an output that holds something else, or an input that changed; 1: any other failure.\n"
     for name in COMMANDS:
         text = parser_for(command(name), f"curate {name}").format_help().rstrip()
         yield f"## curate {name}\n\n```text\n{text}\n```\n"
