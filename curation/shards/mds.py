@@ -40,8 +40,8 @@ def _samples(release: Release) -> Iterator[bytes]:
     for number in range(len(release.tars)):
         data = release.open_tar(number)
         for row in release.shard_samples(number, ["uid", "offset", "bytes"]).to_pylist():
-            image, text, record = (_cut(data, row, member) for member in ("image", "text", "json"))
-            if image is None or text is None or record is None:
+            image, text, record = members = [_cut(data, row, member) for member in ("image", "text", "json")]
+            if None in members:
                 told = f"shard {number}: sample {row['uid']} is said to lie outside it; see curate verify"
                 raise BrokenTableError(f"{release.out}: {told}")
             values = (text, image, record, row["uid"].encode())
