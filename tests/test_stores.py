@@ -10,7 +10,8 @@ import pytest
 from curation import stores
 from curation.errors import LockedOutputError, OutputError
 from curation.failures import store_failures, told
-from curation.files import committing, file_sha256, locked, read_json, write_json
+from curation.files import committing, locked, read_json, write_json
+from curation.hashing import file_sha256
 from curation.images import read_pointers
 from curation.shards.tar import Sample, read_members, write_shard
 
