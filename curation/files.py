@@ -5,7 +5,6 @@ final name; fsync the folder. So a file is seen whole or not at all. And the loc
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -88,18 +87,21 @@ def committing(uri: str) -> Iterator[Hashing]:
     folder = os.path.dirname(path) or "."
     writer = f"{socket.gethostname()}-{os.getpid()}-{_started(os.getpid())}"
     temporary = f"{path}.{writer}-{uuid.uuid4().hex}.tmp"
+    inside = False
     try:
         os.makedirs(folder, exist_ok=True)
         with open(temporary, "wb") as file:
+            inside = True
             yield Hashing(file)
+            inside = False
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
         _sync_folder(folder)
     except OSError as error:
         # A block may read other files too: only errors of this one are told as such.
-        if error.errno in (*FULL, errno.EROFS) or error.filename in (temporary, folder):
-            raise _output_error(path, error) from error
+        if not inside or error.errno in (*FULL, errno.EROFS):
+            raise _output_error(path, error, temporary) from error
         raise
     finally:
         with contextlib.suppress(OSError):
@@ -116,11 +118,12 @@ def _uploading(uri: str) -> Iterator[Hashing]:
     stores.commit(uri, hashing.file, hashing.bytes, hashing.hexdigest)
 
 
-def _output_error(path: str, error: OSError) -> OutputError:
+def _output_error(path: str, error: OSError, written: str) -> OutputError:
     if error.errno not in FULL:
         return OutputError(f"{path}: cannot be written: {error.strerror}")
-    free = shutil.disk_usage(os.path.dirname(path)).free
-    room = f"{free:,} bytes are free there, more are needed"
+    there = next(folder for folder in Path(path).absolute().parents if folder.is_dir())  # its own may not be made yet
+    done = os.path.getsize(written) if os.path.exists(written) else 0
+    room = f"{done:,} bytes were written, {shutil.disk_usage(there).free:,} are free there, more are needed"
     return OutputError(f"{path}: {error.strerror}: {room}; make room and run the same command again")
 
 
@@ -196,7 +199,7 @@ def locked(folder: str, *, wait: bool) -> Iterator[None]:
             os.ftruncate(handle, 0)
             os.write(handle, holder.encode())
         except OSError as error:
-            raise _output_error(lock, error) from error
+            raise _output_error(lock, error, lock) from error
         yield
 
 
@@ -235,12 +238,6 @@ def read_json(uri: str) -> Any | None:
         return None
     except ValueError as error:
         raise BrokenTableError(f"{uri}: not valid JSON ({error}); delete it to have it made again") from error
-
-
-def file_sha256(uri: str) -> str:
-    """64 hex, of a file's bytes."""
-    with fsspec.open(uri, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_folder(uri: str) -> None:

@@ -1,7 +1,9 @@
-"""Bytes counted and hashed on their way into a file."""
+"""Bytes counted and hashed on their way into a file; the digest of a file that is there."""
 
 import hashlib
 from typing import BinaryIO
+
+import fsspec
 
 TAIL_BYTES = 1 << 16  # the end of a file, where Parquet keeps its schema and the places of its columns
 
@@ -37,3 +39,9 @@ class Hashing:
 
     def writable(self) -> bool:
         return True
+
+
+def file_sha256(uri: str) -> str:
+    """64 hex, of a file's bytes."""
+    with fsspec.open(uri, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

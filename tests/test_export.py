@@ -97,7 +97,7 @@ def test_no_uid_and_uids_of_the_reference(shared):
 
 
 def test_mosaicml_streaming(made, tmp_path):
-    """Read back by the description of the format alone; then by the library itself, where it is installed."""
+    """Read back by the description of the format alone (by the library itself: docs/reading.md)."""
     folder = tmp_path / "mds"
     assert export(made.out, str(folder), format="mds") == {"mds": str(folder), "samples": len(made.kept)}
     release = Release.open(made.out)

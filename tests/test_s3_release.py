@@ -17,6 +17,7 @@ from curation.shards.forget import forget
 from curation.shards.manifest import Release
 from curation.shards.tar import read_members
 from curation.shards.verify import verify
+from tests.s3_server import Asked, server
 
 RECIPE = """
 [[stage]]
@@ -100,6 +101,7 @@ def check_takedown(local: Release, remote: Release, bucket: str, folder: Path) -
     """The same pair forgotten in both; the pool in the store is told."""
     gone = local.samples()["uid"][0].as_py()
     (folder / "gone.txt").write_text(gone + "\n")
+    before = len(server().asked)
     left = [
         forget(release.out, out=out, uids=str(folder / "gone.txt"))
         for release, out in ((local, str(folder / "left")), (remote, f"{bucket}/left"))
@@ -107,6 +109,7 @@ def check_takedown(local: Release, remote: Release, bucket: str, folder: Path) -
     assert left[0] == left[1] | {name: left[0][name] for name in ("release", "diff")}
     assert left[1]["samples_removed"] == 1 and left[1]["excluded_from_pool"]
     here, there = (Release.open(each["release"]) for each in left)
+    check_copies(remote, there, server().asked[before:])
     for kind in ("tars", "embeddings", "samples", "subset"):
         assert here.mark[kind] == there.mark[kind]
     assert verify(there.out) == []
@@ -115,6 +118,21 @@ def check_takedown(local: Release, remote: Release, bucket: str, folder: Path) -
     assert again == left[1]
     found = fsspec.filesystem("s3", use_listings_cache=False).find(bucket)
     assert not any(path.endswith((".tmp", "/lock")) for path in found)
+
+
+def check_copies(old: Release, new: Release, asked: list[Asked]) -> None:
+    """The store itself copied the shards and vectors that stayed as they were: nobody sent them, nor fetched them for
+    more than a look at their end.
+    """
+    places = [Path(release.out.removeprefix("s3:/")) for release in (old, new)]
+    parts = [{p["name"]: p["sha256"] for kind in ("tars", "embeddings") for p in r.mark[kind]} for r in (old, new)]
+    same = [name for name, sha256 in parts[0].items() if parts[1][name] == sha256]
+    assert len(old.tars) - 1 <= len(same) < len(parts[0])
+    for name in same:
+        source, target = (f"{place}/{name}" for place in places)
+        sent = [ask for ask in asked if ask.method in ("PUT", "POST") and ask.path == target]
+        assert sent == [Asked("PUT", target, source)]
+        assert len([ask for ask in asked if ask.method == "GET" and ask.path == source]) <= 1
 
 
 def refuse_a_rival(bucket: str, recipe: str) -> None:

@@ -1,6 +1,7 @@
 """Files and locks in an object store: a real S3 server on loopback, its conditions and its multipart uploads."""
 
 import hashlib
+import itertools
 import threading
 import time
 
@@ -10,9 +11,11 @@ import pytest
 from curation import stores
 from curation.errors import LockedOutputError, OutputError
 from curation.failures import store_failures, told
-from curation.files import committing, file_sha256, locked, read_json, write_json
+from curation.files import committing, locked, read_json, write_json
+from curation.hashing import file_sha256
 from curation.images import read_pointers
 from curation.shards.tar import Sample, read_members, write_shard
+from tests.s3_server import server
 
 SAMPLES = [Sample(f"{n:032x}", "jpg", bytes([n]) * (3 << 20), "a dog", {"n": n}) for n in range(8)]
 
@@ -158,6 +161,38 @@ def test_the_lock_of_a_dead_process_is_taken_over_when_nobody_touches_it(bucket,
         assert time.monotonic() - started >= 0.5
         assert b'"me"' in store().cat_file(f"{bucket}/out/lock")
     assert names(bucket) == []
+
+
+def test_the_clock_on_the_wall_has_no_say_in_a_lease(bucket, monkeypatch):
+    """Set back a year whenever anyone looks at it, while one waits for a dead process and one for a living one."""
+    years = itertools.count(1)
+    monkeypatch.setattr(time, "time", lambda: 2e9 - next(years) * 31_556_952)
+    monkeypatch.setattr(time, "time_ns", lambda: int(time.time() * 1e9))
+    monkeypatch.setattr(stores, "RENEW_S", 0.05)
+    store().pipe_file(f"{bucket}/out/lock", b'{"holder": "process 1 on another machine", "id": "0"}')
+    began, held = time.monotonic(), []
+
+    def hold():
+        with stores.leased(f"{bucket}/out", "me", wait=True, lease_s=0.5):
+            held.append(time.monotonic())
+            time.sleep(1)  # twice as long as a lease lasts untouched
+
+    holders = [threading.Thread(target=hold, daemon=True) for _ in range(2)]
+    for holder in holders:
+        holder.start()
+    for holder in holders:
+        holder.join(30)
+    assert not any(holder.is_alive() for holder in holders) and names(bucket) == []
+    assert held[0] - began >= 0.5 and held[1] - held[0] >= 1
+
+
+def test_a_store_that_does_not_hear_conditions_is_told(bucket, monkeypatch, capsys):
+    said = f"{bucket}/out: this store ignores If-None-Match: start one run at a time there\n"
+    for deaf in (True, False):
+        monkeypatch.setattr(server(), "deaf", deaf)
+        with locked(f"{bucket}/out", wait=False):
+            assert capsys.readouterr().err == (said if deaf else "")
+        assert names(bucket) == []
 
 
 def test_pictures_that_are_not_there_cost_only_themselves(bucket):

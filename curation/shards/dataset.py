@@ -219,10 +219,10 @@ class ManifestDataset(IterableDataset):
             texts = drawn_captions(table, visits[places], self.seed, self.epoch, self.captions)
         at = table["offset"].combine_chunks().field("image").to_numpy()
         end = at + table["bytes"].combine_chunks().field("image").to_numpy()
-        if len(end) and (end.max() > len(data) or at.min() < 0):
-            raise BrokenTableError(
-                f"{self.release.out}: shard {shard} is shorter than its manifest says; see curate verify"
-            )
+        outside = (at < 0) | (end < at) | (end > len(data))  # end < at: also where the sum is beyond int64
+        if outside.any():
+            told = f"shard {shard}: sample {uids[outside.argmax()]} is said to lie outside it; see curate verify"
+            raise BrokenTableError(f"{self.release.out}: {told}")
         others = {name: table[name].to_pylist() for name in self.columns}
         for row, (first, last) in enumerate(zip(at.tolist(), end.tolist())):
             encoded = data[first:last]

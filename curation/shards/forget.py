@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import BrokenTableError, RecipeError
-from curation.files import file_sha256, join, remove_folder
+from curation.files import join, remove_folder
 from curation.forgetting import FORGOTTEN, READ, Rules, read_rules
+from curation.hashing import file_sha256
 from curation.parts import write_part
 from curation.records import read_record
 from curation.schema import SUBSET, hex_id

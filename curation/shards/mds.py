@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from curation.errors import BrokenTableError
 from curation.files import committing, join
 from curation.shards.manifest import Release
 
@@ -39,13 +40,18 @@ def _samples(release: Release) -> Iterator[bytes]:
     for number in range(len(release.tars)):
         data = release.open_tar(number)
         for row in release.shard_samples(number, ["uid", "offset", "bytes"]).to_pylist():
-            image, text, record = (_cut(data, row, member) for member in ("image", "text", "json"))
+            image, text, record = members = [_cut(data, row, member) for member in ("image", "text", "json")]
+            if None in members:
+                told = f"shard {number}: sample {row['uid']} is said to lie outside it; see curate verify"
+                raise BrokenTableError(f"{release.out}: {told}")
             values = (text, image, record, row["uid"].encode())
             yield np.array([len(value) for value in values], "<u4").tobytes() + b"".join(values)
 
 
-def _cut(data: Any, row: dict[str, Any], member: str) -> bytes:
-    return data[row["offset"][member] : row["offset"][member] + row["bytes"][member]]
+def _cut(data: Any, row: dict[str, Any], member: str) -> bytes | None:
+    """The bytes of a member, None where they are not all in the shard."""
+    first, last = row["offset"][member], row["offset"][member] + row["bytes"][member]
+    return data[first:last] if 0 <= first <= last <= len(data) else None
 
 
 def _write(folder: str, number: int, samples: list[bytes]) -> dict[str, Any]:

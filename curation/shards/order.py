@@ -79,7 +79,8 @@ class Deal:
             start = rounds * self.world * self.block
             blocks = [start + rank * self.block for rank in range(self.world)]
             spans = [(0, start), *((first, first + rest) for first in blocks)]
-        clipped = ((min(first, self.left), min(last, self.left)) for first, last in spans)
+        end = min(self.left, self.dealt)  # beyond it a rank has nothing, or what was there before
+        clipped = ((min(first, end), min(last, end)) for first, last in spans)
         return merged([*self.done, *self._spread([span for span in clipped if span[0] < span[1]])])
 
     def _spread(self, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

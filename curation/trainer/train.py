@@ -20,7 +20,8 @@ import torch
 import xxhash
 
 from curation.errors import CurationError
-from curation.files import file_sha256, read_json, write_json
+from curation.files import read_json, write_json
+from curation.hashing import file_sha256
 from curation.schema import hex_id
 from curation.shards.manifest import Release
 from curation.trainer.checkpoints import (

@@ -83,9 +83,9 @@ def write_one_shard(out: Path, shard: int, rows: list[tuple[dict, bytes]]) -> tu
     return part(out, name, len(rows)), table, line
 
 
-def write_release(out: Path, *, samples: int = 20, per_shard: int = 8, first: int = 0) -> Path:
-    """A release of `samples` pictures, and as many dropped pairs again in its subset."""
-    rows = sorted((sample_row(n) for n in range(first, first + samples)), key=lambda pair: pair[0]["uid"])
+def write_release(out: Path, *, samples: int = 20, per_shard: int = 8, first: int = 0, step: int = 1) -> Path:
+    """A release of `samples` pictures, and as many dropped pairs again in its subset; of one format with `step` 3."""
+    rows = sorted((sample_row(n) for n in range(first, first + samples * step, step)), key=lambda pair: pair[0]["uid"])
     shards = [write_one_shard(out, i // per_shard, rows[i : i + per_shard]) for i in range(0, samples, per_shard)]
     verdicts = [{"uid": row["uid"], "keep": True} for row, _ in rows]
     verdicts += [{"uid": f"{n:032x}", "keep": False, "drop_reason": "caption_words<3"} for n in range(samples)]
@@ -103,7 +103,7 @@ def write_release(out: Path, *, samples: int = 20, per_shard: int = 8, first: in
 
 @pytest.fixture
 def make_release(tmp_path: Path) -> Callable[..., Path]:
-    """Call with samples=, per_shard=, first=, name= to get the folder of a fresh release."""
+    """Call with samples=, per_shard=, first=, step=, name= to get the folder of a fresh release."""
 
     def make(*, name: str | Path = "release", **settings: int) -> Path:
         return write_release(tmp_path / name, **settings)

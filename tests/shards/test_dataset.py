@@ -1,8 +1,12 @@
-"""The dataset gives each sample once, in a keyed order, however it is split."""
+"""The dataset gives each sample once, in a keyed order, however it is split; what a release may hold does no harm."""
 
+import os
+import pickle
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,6 +16,10 @@ from torch.utils.data import DataLoader
 from curation.errors import BadItemError, BrokenTableError
 from curation.shards.dataset import ManifestDataset, decode_image, keyed_order
 from curation.shards.manifest import Release
+from curation.shards.mds import write_mds
+from curation.shards.tar import read_members
+from curation.shards.verify import verify
+from tests.shards.damage import members_of, rewrite_table, sign, write_members
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +109,61 @@ def test_a_picture_that_does_not_decode_names_its_sample(release):
 
     with pytest.raises(BrokenTableError, match=r"sample [0-9a-f]{32}: its picture does not decode \(not_an_image"):
         next(iter(ManifestDataset(str(release), transform=np.asarray, decode=decode)))
+
+
+def place_picture(out: Path, row: int, **image: int) -> None:
+    """Have the manifest say that the picture of a row of the first shard lies elsewhere: offset=, bytes=."""
+
+    def change(table: pa.Table) -> pa.Table:
+        rows = table.to_pylist()
+        for column, value in image.items():
+            rows[row][column]["image"] = value
+        return pa.Table.from_pylist(rows, table.schema)
+
+    rewrite_table(out, "manifest/samples/00000000.parquet", change)
+
+
+@pytest.mark.parametrize(
+    "image", [{"offset": 1 << 40}, {"offset": -1}, {"bytes": 1 << 20}, {"bytes": -1}, {"offset": 2**63 - 9}]
+)
+def test_a_picture_that_is_said_to_lie_outside_its_shard_is_an_error(make_release, image):
+    out = make_release(samples=6, per_shard=6)
+    uid = Release.open(str(out)).samples()["uid"][2].as_py()
+    place_picture(out, 2, **image)
+    with pytest.raises(BrokenTableError, match=f"shard 0: sample {uid} is said to lie outside it; see curate verify"):
+        uids(ManifestDataset(str(out)))
+    with pytest.raises(BrokenTableError, match=f"shard 0: sample {uid} is said to lie outside it; see curate verify"):
+        write_mds(Release.open(str(out)), str(out / "mds"))
+
+
+class Harm:
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_nothing_in_a_shard_is_unpickled_and_no_name_in_it_is_a_path(make_release, tmp_path, monkeypatch):
+    """Members that others decode by their ending, and one that the manifest calls a picture."""
+    out, canary = make_release(samples=6, per_shard=6), tmp_path / "here/canary"
+    canary.parent.mkdir()
+    monkeypatch.chdir(canary.parent)
+    shard, harm = out / "shards/00000000.tar", pickle.dumps(Harm(str(canary)))
+    names = [f"{'0' * 32}.{ending}" for ending in ("pkl", "pyd", "pickle", "pt", "npy")]
+    write_members(shard, members_of(shard) + [(name, harm) for name in (*names, "../canary", str(canary))])
+    sign(out, "shards/00000000.tar")
+    wanted, uid = uids(ManifestDataset(str(out))), Release.open(str(out)).samples()["uid"][2].as_py()
+    place = next(member.offset for member in read_members(shard.read_bytes()) if member.name == names[0])
+    place_picture(out, 2, offset=place, bytes=len(harm))
+    assert [sample["uid"] for sample in ManifestDataset(str(out)) if sample["image"] == harm] == [uid]
+    with pytest.raises(BrokenTableError, match="its picture does not decode"):
+        list(ManifestDataset(str(out), transform=np.asarray))
+    assert verify(str(out), decode=True) != [] and uids(ManifestDataset(str(out))) == wanted
+    write_mds(Release.open(str(out)), str(tmp_path / "mds"))
+    assert os.listdir(canary.parent) == [] and not (tmp_path / "canary").exists()
+    with pytest.raises(FileExistsError):  # it does harm where it is unpickled
+        [pickle.loads(harm) for _ in range(2)]
 
 
 def test_a_rank_outside_the_world_is_refused(release):

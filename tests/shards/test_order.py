@@ -67,6 +67,26 @@ def test_stopped_and_dealt_anew_any_number_of_times(total, stops, last):
     assert sorted(given_before + [p for rank in range(last[0]) for p in taken(deal, rank)]) == list(range(total))
 
 
+@given(
+    st.integers(0, 80),
+    st.lists(st.tuples(KINDS, EVEN, st.integers(0, 20)), min_size=1, max_size=4),
+    st.tuples(KINDS, EVEN),
+)
+def test_dealt_evenly_and_anew_any_number_of_times(total, stops, last):
+    """None twice but what pad gives again, less than a turn each time; none missed but what the last one drops."""
+    done, found, again = (), np.zeros(total, int), 0
+    for kind, even, count in [*stops, (*last, total + 30)]:
+        deal = Deal(total, *kind, even, done)
+        for rank in range(kind[0]):
+            found += np.bincount(taken(deal, rank)[:count], minlength=total)
+        again += max(deal.dealt - deal.left, 0)
+        done = deal.given(count)
+        assert all(found[first:end].all() for first, end in done)
+        assert found.sum() - sum(end - first for first, end in done) <= again
+    dropped = deal.left - deal.dealt if last[1] == "drop" else 0
+    assert (found == 0).sum() == dropped < last[0][0] * last[0][1]
+
+
 @given(st.integers(1, 80), KINDS, EVEN, st.integers(0, 4))
 def test_the_same_ranks_go_on_with_the_same_samples(total, kind, even, blocks):
     count = blocks * kind[1]

@@ -1,6 +1,7 @@
 """An epoch stopped anywhere goes on with the same samples: in this process, in workers, with others of both."""
 
 import json
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -135,3 +136,30 @@ def test_a_loader_goes_on_at_the_batch_that_was_given_last(out, before, after):
     if before == after:
         assert list(again) == second and again.epoch == 2
         assert list(stopped) == first[3:]  # left in the middle, the same object goes on too
+
+
+@pytest.mark.parametrize("kind", [{}, {"split": "blocks"}, {"weights": "clip_score", "samples": 50}])
+@pytest.mark.parametrize("even", ["drop", "pad"])
+@pytest.mark.parametrize("worlds", [(2, 3), (3, 1), (1, 4), (4, 2)])
+def test_even_loaders_go_on_with_other_ranks(out, worlds, even, kind):
+    """Of what two stops have left, only what does not divide is left out (drop) or made up (pad)."""
+    seen, state = Counter(), None
+    for world, batch, batches in ((worlds[0], 3, 2), (worlds[1], 2, 1), (2, 4, None)):
+        datasets = [ManifestDataset(out, rank=r, world=world, even=even, **kind) for r in range(world)]
+        loaders = [ManifestLoader(dataset, batch, collate=uids) for dataset in datasets]
+        for loader in loaders:
+            if state is not None:
+                loader.load_state_dict(state)
+            steps = len(loader) if batches is None else batches
+            given = [found for _, found in zip(range(steps), loader)]
+            assert [len(found) for found in given] == [batch] * steps
+            seen.update(uid for found in given for uid in found)
+        [state] = {json.dumps(loader.state_dict()): through_json(loader.state_dict()) for loader in loaders}.values()
+    wanted = Counter(uids(ManifestDataset(out, **kind)))
+    left = wanted.total() - worlds[0] * 6 - worlds[1] * 2
+    assert seen.total() - wanted.total() == (-(left % 8) if even == "drop" else -left % 8)
+    assert seen <= wanted if even == "drop" else seen >= wanted
+    last = ManifestLoader(ManifestDataset(out, **kind, even=even), 1, collate=uids)
+    last.load_state_dict(state)  # of the last batch of all: what was left out is dealt to fewer ranks, nothing else is
+    seen.update(uid for batch in last for uid in batch)
+    assert seen == wanted if even == "drop" else seen.total() == wanted.total() + -left % 8
