@@ -72,8 +72,8 @@ LIMITS = """## Known limits
 - Recipes keep their own shares. Those that keep few pairs repeat them more often, as all see as many samples.
 - Each pair of the pool is seen three times. With 10,000 scenes seen ten times a random third fell to a third of the
   pool's retrieval; what `full` does there was not measured.
-- On 9,110 real pairs (drawings, two manuals, papers; no planted faults, other languages apart) `full` gained nothing: 0.85
-  of the pool's score (0.62 to 1.15), asked about 167 held-out drawings (LOG.md). They are few, and mostly clean."""
+- On 9,110 real pairs (drawings, two manuals, papers; no fault planted) `full` gained nothing: 0.85 of the pool's
+  score (0.62 to 1.15), asked about 167 held-out drawings (LOG.md). They are few, and mostly clean."""
 
 
 def heads(arms: dict[str, dict[str, Any]]) -> list[str]:
