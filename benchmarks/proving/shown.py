@@ -50,7 +50,7 @@ of things, drawings of Open Clip Art (public domain) and photos and drawings of 
 later), with plain shapes, on grounds, described by number, size, colour and place. In the pool things are as
 frequent as words are, 1 over their rank; in the test all are, in compositions that the pool does not show."""
 COMMANDS = """    python benchmarks/proof.py --docs                      # 10^5 pairs, all arms; writes this page
-    python benchmarks/proof.py --pairs 30000 --clip sample-clip --arms full --at-once 2   # a smaller one: three arms
+    python benchmarks/proof.py --pairs 30000 --clip sample-clip --arms metaclip,wfpp --at-once 2  # smaller: five arms
     python benchmarks/proof.py --pool POOL --data SET --clip ViT-B-32/openai --scale SCALE  # your own pairs
 
 A killed run goes on when the same command is given again: scenes, releases, trainings and evaluations are stored.
