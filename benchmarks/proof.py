@@ -2,6 +2,7 @@
 
     python benchmarks/proof.py [--pairs N] [--work DIR] [--seeds S] [--arms A,B] [--docs]
     python benchmarks/proof.py --pool POOL --data SET [--data SET] --clip NAME [--scale SCALE] [--samples-seen N]
+    ... --recipe mine.toml [--recipe FILE]  # recipes of one's own beside the packaged ones
 
 The pool is N rendered scenes with captions, with faults at rates like the web's (proving/faults.py), or one's own.
 Every arm has the same model, the same number of samples seen and the same seeds, and is evaluated on scenes of
@@ -16,6 +17,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,7 +66,7 @@ def benchmark(args: argparse.Namespace) -> dict[str, Any]:
     seen = args.samples_seen or sizes(pairs)[1]
     ground = own(args, work) if args.pool else scenes(args, work, seen)
     say(f"{pairs} pairs, {ground.told}; {seen} samples seen")
-    chosen = [arm for arm in ground.arms if not args.arms or arm.name in (*FIRST, *args.arms.split(","))]
+    chosen = chosen_arms(ground.arms, args.arms, args.recipe)
     kept: dict[str, Kept] = {}
     for part in (chosen[: len(FIRST)], chosen[len(FIRST) :]):
         release_all(part, kept, ground, work)
@@ -98,6 +100,20 @@ def scenes(args: argparse.Namespace, work: Path, seen: int) -> Ground:
     clip = args.clip or scorer(args, work, sample, count, seen)
     found = scene_arms(work, sample, clip, args.pairs, known, score_threshold(clip, known, args.pool_seed))
     return Ground(pool, faults, found, tests, f"scenes of {len(known.names)} things", len(known.names))
+
+
+def chosen_arms(arms: list[Arm], names: str | None, recipes: list[str]) -> list[Arm]:
+    """The first arms, those of the comma-separated names (None: all), and one for each recipe file, named as it is.
+
+    SystemExit for a name that no arm has, or that two have.
+    """
+    known, wanted = [arm.name for arm in arms], names.split(",") if names else []
+    if unknown := [name for name in wanted if name not in known]:
+        raise SystemExit(f"--arms: no {unknown}; known: {known} (tmars and parrot_free with the extra [ocr])")
+    found = [Arm(Path(file).stem, str(Path(file).resolve()), (), "a recipe file, as it is") for file in recipes]
+    if twice := [name for name, count in Counter([*known, *(arm.name for arm in found)]).items() if count > 1]:
+        raise SystemExit(f"--recipe: {twice} name two arms; wanted other file names")
+    return [arm for arm in arms if not names or arm.name in (*FIRST, *wanted)] + found
 
 
 def own(args: argparse.Namespace, work: Path) -> Ground:
@@ -179,6 +195,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=1, metavar="N", help="trainings side by side, sharing the cores")
     parser.add_argument("--samples-seen", type=int, metavar="N", help="default: three times the pairs")
     parser.add_argument("--arms", metavar="A,B", help="these beside the pool, the random subset and full; default all")
+    parser.add_argument("--recipe", action="append", default=[], metavar="FILE", help="a recipe of one's own, as it is")
     parser.add_argument("--clip", metavar="NAME", help="the scoring model; default: one trained on clean scenes")
     parser.add_argument("--scale", default=MODEL, metavar="NAME", help="of the trainer; default: a small model")
     parser.add_argument("--pool", metavar="POOL", help="a pool of one's own, in place of scenes")

@@ -52,6 +52,7 @@ frequent as words are, 1 over their rank; in the test all are, in compositions t
 COMMANDS = """    python benchmarks/proof.py --docs                      # 10^5 pairs, all arms; writes this page
     python benchmarks/proof.py --pairs 30000 --clip sample-clip --arms metaclip,wfpp --at-once 2  # smaller: five arms
     python benchmarks/proof.py --pool POOL --data SET --clip ViT-B-32/openai --scale SCALE  # your own pairs
+    ... --recipe mine.toml                                 # an arm more: your own recipe, as it is
 
 A killed run goes on when the same command is given again: scenes, releases, trainings and evaluations are stored.
 What the headline is about is done first: the uncurated pool, a random subset of the curated size, and `full`."""

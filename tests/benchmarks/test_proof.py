@@ -183,6 +183,18 @@ def test_every_arm_s_recipe_takes_its_settings(known, tmp_path, scenes):
         assert "scores.keep.clip_score.min=0.4000" in cut.changes
 
 
+def test_arms_are_chosen_by_name_and_recipe_files_are_arms(tmp_path):
+    arms = common(tmp_path, "sample-clip", 30)
+    assert proof.chosen_arms(arms, None, []) == arms
+    mine = tmp_path / "mine.toml"
+    found = proof.chosen_arms(arms, "wfpp", [str(mine)])
+    assert [arm.name for arm in found] == [*FIRST, "wfpp", "mine"] and found[-1].recipe == str(mine)
+    with pytest.raises(SystemExit, match=r"--arms: no \['wffp'\]; known: \['uncurated pool', .*'wfpp'"):
+        proof.chosen_arms(arms, "wffp", [])
+    with pytest.raises(SystemExit, match=r"--recipe: \['full'\] name two arms"):
+        proof.chosen_arms(arms, None, [str(tmp_path / "full.toml")])
+
+
 def write_run(work: Path, name: str, seed: int, share: float) -> None:
     """What a training's evaluation leaves: so many of 40 portraits known, so many of 30 scenes found at once."""
     folder = outcome.run_folder(work, name, seed) / "evaluation"
