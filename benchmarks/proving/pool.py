@@ -29,8 +29,12 @@ class Kept(NamedTuple):
 
     @classmethod
     def of(cls, release: str, faults: dict[str, str]) -> "Kept":
-        """All of a release."""
-        uids = Release.open(release).samples(["uid"])["uid"].to_pylist()
+        """What a training sees of a release: the shards of its recipe's phases, or without phases all."""
+        opened = Release.open(release)
+        phases = opened.mark.get("phases") or [{"shards": [(0, len(opened.tars) - 1)]}]
+        seen = {n for phase in phases for first, last in phase["shards"] for n in range(first, last + 1)}
+        rows = zip(*opened.samples(["uid", "shard"]).to_pydict().values())
+        uids = [uid for uid, shard in rows if shard in seen]
         return cls(release, None, len(uids), dict(Counter(faults[uid] for uid in uids)) if faults else {})
 
 

@@ -145,7 +145,7 @@ def test_tars_and_tests_are_written_once_and_alike(known, tmp_path, monkeypatch)
 def test_subsets_of_a_release(tmp_path):
     """A random one is part of any larger one; the one without faults has what is whole."""
     from curation.shards.manifest import Release
-    from tests.trainer.conftest import write_release
+    from tests.trainer.conftest import change_mark, write_release
 
     out = str(write_release(tmp_path / "release", samples=60, per_shard=20))
     uids = Release.open(out).samples(["uid"])["uid"].to_pylist()
@@ -160,6 +160,8 @@ def test_subsets_of_a_release(tmp_path):
     assert drawn[0] < drawn[1] < set(uids)
     whole = subset_file(KNOWN, pool, None, known, tmp_path)
     assert set(Path(whole.uids).read_text().split()) == {uid for uid in uids if known[uid] != "swapped"}
+    change_mark(out, phases=[{"name": "top", "shards": [[0, 1]]}])
+    assert Kept.of(out, known).pairs == 40
 
 
 @pytest.mark.parametrize("scenes", [False, True])
