@@ -26,7 +26,14 @@ LEAST = 40  # pairs of a sample: fewer say nothing of shares
 WARM = (
     4  # the first runs see a quarter of the sample: one to start everything, one to tell fixed cost from cost per pair
 )
-COUNTED = ("t", "size")  # settings that count pairs of the whole pool
+# Settings that count pairs of the whole pool, by stage.
+COUNTED = {
+    "balance_entries": "t",
+    "balance_worldwide": "t",
+    "sample_budget": "size",
+    "select_coverage": "size",
+    "mix_sources": "budget",
+}
 
 
 def plan(recipe: str, pool: str, *, set: list[str] | None = None, sample: int = 2000) -> dict[str, Any]:
@@ -34,9 +41,9 @@ def plan(recipe: str, pool: str, *, set: list[str] | None = None, sample: int = 
 
     The sample are the pairs of smallest uid, which are hashes; it is run in a folder that is deleted after. A step's
     time is a fixed part and one per pair, told apart by runs of two sizes; rows grow in proportion. Thresholds that
-    count pairs (`t` of balancing, `size`) are made smaller with the sample. Duplicates are rarer in a sample than in
-    the whole: what is kept is an upper bound where duplicates are dropped. Bytes are those of the tars and of the
-    store. model_hours are those of the steps that run a model, on the device that this machine has.
+    count pairs (`t` of balancing, `size`, `budget`) are made smaller with the sample. Duplicates are rarer in a sample
+    than in the whole: what is kept is an upper bound where duplicates are dropped. Bytes are those of the tars and of
+    the store. model_hours are those of the steps that run a model, on the device that this machine has.
     """
     checked, opened = load_recipe(recipe, set), Pool.open(pool)
     rows = _sample(opened, sample)
@@ -78,7 +85,7 @@ def _pool(uri: str, rows: pa.Table) -> str:
 
 def _counted(recipe: Recipe, share: float) -> list[str]:
     """The settings that count pairs, for a share of them."""
-    found = ((s.name, name, s.settings.get(name)) for s in recipe.steps for name in COUNTED)
+    found = [(s.name, name, s.settings[name]) for s in recipe.steps if (name := COUNTED.get(s.spec.name))]
     return [f"{step}.{name}={max(1, round(value * share))}" for step, name, value in found if value]
 
 

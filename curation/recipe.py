@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from curation.bounds import Bound, check_type
 from curation.errors import RecipeError, unknown
@@ -33,14 +33,33 @@ class Step:
 
 
 class Phase(BaseModel):
-    """One [[phase]] of training, as the recipe's paper has it: on which sets of shards (write_shards.by), how long."""
+    """One [[phase]] of training, as the recipe's paper has it: on which sets of shards (write_shards.by), how long.
+
+    The sets are those listed, those of a number up to one, or all.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
     sets: list[str] | None = None
+    up_to: float | None = None
     epochs: Annotated[float | None, Field(gt=0)] = None
     lr: Annotated[float | None, Field(gt=0)] = None
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> "Phase":
+        if self.sets is not None and self.up_to is not None:
+            raise ValueError("give sets or up_to, not both")
+        return self
+
+    def takes(self, name: str) -> bool:
+        """Whether a set of that name, the column's value as Spark writes it, belongs to the phase."""
+        if self.up_to is None:
+            return self.sets is None or name in self.sets
+        try:
+            return float(name) <= self.up_to
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -67,7 +86,7 @@ def load_recipe(name: str, changes: list[str] | None = None) -> Recipe:
     text = recipe_text(name)
     tree = recipe_tree(name, text, changes or [])
     inputs = _check_inputs(tree.get("inputs", {}), name)
-    files = _signal_files()
+    files = signal_files()
     graph = Graph({k: v for k, v in inputs.items() if k in files} | tree.get("signals", {}))
     steps: list[Step] = []
     for table in tree.get("stage", []):
@@ -81,6 +100,9 @@ def load_recipe(name: str, changes: list[str] | None = None) -> Recipe:
     if early:
         raise RecipeError(f"recipe {name}: {early} makes the release and can only be the last step, once")
     phases = tuple(_phase(table, f"recipe {name}, phase {n}") for n, table in enumerate(tree.get("phase", []), 1))
+    named = [phase.name for phase in phases if phase.sets is not None or phase.up_to is not None]
+    if named and not steps[-1].settings.get("by"):
+        raise RecipeError(f"recipe {name}: phases {named} name sets of shards; wanted write_shards.by in the last step")
     return Recipe(Path(name).stem, text, graph, tuple(steps), phases)
 
 
@@ -98,7 +120,7 @@ def _check_inputs(inputs: dict[str, str], recipe: str) -> dict[str, str]:
     return inputs
 
 
-def _signal_files() -> set[str]:
+def signal_files() -> set[str]:
     """The names of the inputs that a signal may read."""
     from curation.signals import SIGNALS
 
@@ -124,6 +146,12 @@ def _step(table: dict, before: list[Step], graph: Graph, inputs: dict[str, str],
     _check_tables(on, stage.spec, before, where)
     given = {k: v for k, v in inputs.items() if k in stage.spec.settings} | table.get("with", {})
     settings = check_settings(stage.spec, given, where)
+    for setting in sorted(signal_files() & set(settings) & set(graph.shared)):
+        if settings[setting] != graph.shared[setting]:
+            raise RecipeError(
+                f"{where}: {setting} = {settings[setting]!r}, but the signals read {graph.shared[setting]!r}; set "
+                f"inputs.{setting}, which is for both"
+            )
     step = Step(name, stage, on, settings)
     _check_columns(step, before, graph, where)
     return step
@@ -155,11 +183,11 @@ def check_settings(spec: StageSpec, given: dict[str, Any], where: str) -> dict[s
 
 def _check_columns(step: Step, before: list[Step], graph: Graph, where: str) -> None:
     """Every column that the stage reads of its pairs must be a pool column, an earlier stage's, or a signal."""
-    made = {c.name for s in before for c in s.spec.output if c not in VERDICT.columns}
-    known = {*PAIRS.names, *made, *graph.functions, *graph.aliases}
     for table, name in zip(step.spec.reads, step.on):
         if "." in name:
             continue
+        made = {c.name for s in _chain(name, before) for c in s.spec.output if c not in VERDICT.columns}
+        known = {*PAIRS.names, *made, *graph.functions, *graph.aliases}
         wanted = [c.removesuffix("__error") for c in step.spec.columns(table, step.settings)]
         missing = [c for c in wanted if c not in known and not c.startswith("extra.")]
         if missing:
@@ -170,11 +198,20 @@ def _check_columns(step: Step, before: list[Step], graph: Graph, where: str) -> 
     vectors = step.settings.get("vectors")
     if step.settings.get("against") and vectors in graph:
         check_earlier(step.settings["against"], graph.node(vectors).key, vectors, where)
-    types = {c.name: c.type for c in (*PAIRS.columns, *(c for s in before for c in s.spec.output))}
+    types = {c.name: c.type for c in (*PAIRS.columns, *(c for s in _chain(step.on[0], before) for c in s.spec.output))}
     bounds = (v for v in step.settings.values() if isinstance(v, dict))
     for name, bound in (item for setting in bounds for item in setting.items()):
         if isinstance(bound, Bound) and not name.startswith("extra."):
             check_type(name, bound, types[name] if name in types else graph.node(name).spec.type)
+
+
+def _chain(name: str, before: list[Step]) -> list[Step]:
+    """The steps that a table comes of, in order: each adds its columns to those of the first table that it takes."""
+    steps, chain = {s.name: s for s in before}, []
+    while name in steps:
+        chain.insert(0, steps[name])
+        name = steps[name].on[0]
+    return chain
 
 
 def plain(value: Any) -> Any:

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import __version__, tables
-from curation.errors import BrokenTableError, LostRowsError, StaleOutputError
-from curation.files import absolute, committing, holds_files, join, locked, remove_folder, swept
+from curation.errors import BrokenTableError, LostRowsError, RecipeError, StaleOutputError
+from curation.files import absolute, committing, holds_files, join, local_path, locked, remove_folder, swept
 from curation.forgetting import FORGOTTEN
 from curation.graph import Node
+from curation.hashing import file_sha256
 from curation.models.named import file_digest
 from curation.parts import part_uris, read_part, write_part
 from curation.pool import Pool
@@ -28,7 +29,7 @@ from curation.records import read_record, remedy, write_record
 from curation.rows import Rows, StageTable
 from curation.schema import SCHEMA_VERSION, SHARDS, SUBSET, VERDICT, hex_id
 from curation.shards.manifest import CLAIM
-from curation.shards.mark import MARK, OPTIONAL, PARTS
+from curation.shards.mark import MARK, OPTIONAL, PARTS, phase_samples
 from curation.shards.writer import shard_record
 
 FOLDERS = ("shards", "subset", "manifest", "manifest/samples", "manifest/shards", "manifest/parts", "report")
@@ -70,14 +71,25 @@ def release_key(recipe: Recipe, pool: Pool) -> str:
 
 
 def file_key(value: Any) -> Any:
-    """A setting that names a local file stands for the file's content; so does a bound's `in_file`."""
+    """A setting that names a local file stands for the file's content, and a bound's `in_file` wherever it lies."""
     if isinstance(value, dict):
-        return {k: file_key(v) if k == "in_file" or isinstance(v, dict) else v for k, v in value.items()}
+        given = {k: file_key(v) if isinstance(v, dict) else v for k, v in value.items()}
+        return given | ({"in_file": _list_key(value["in_file"])} if "in_file" in value else {})
     if isinstance(value, list):
         return [file_key(each) for each in value]
-    if isinstance(value, str) and os.path.isfile(value):
+    if isinstance(value, str) and os.path.isfile(local_path(value) or ""):
         return ["file", file_digest(value)]  # asked for several times in a run, and lists may be large
     return value
+
+
+def _list_key(uri: str | None) -> Any:
+    """RecipeError where there is no such list."""
+    if uri is None or local_path(uri) is not None:
+        return file_key(uri)
+    try:
+        return ["file", file_sha256(uri)]
+    except FileNotFoundError as error:
+        raise RecipeError(f"in_file = {uri!r}: no such file") from error
 
 
 def _read(recipe: Recipe) -> dict[str, Node]:
@@ -114,7 +126,7 @@ def commit(spark: Any, out: str, recipe: Recipe, last: Rows, made: dict[str, Any
         "stages": untimed,
         "signals": _signals(recipe, last),
         "signal_settings": recipe.graph.shared | recipe.graph.aliases,
-        "phases": _phases(recipe, stages),
+        "phases": _phases(recipe, stages, [w["tar"] for w in written]),
         "samples": [w["samples"] for w in written],
         "tars": [w["tar"] for w in written],
         "shards": _write_shard_table(out, written),
@@ -148,14 +160,13 @@ def _stages(recipe: Recipe, made: dict[str, Any]) -> list[dict[str, Any]]:
     return entries
 
 
-def _phases(recipe: Recipe, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _phases(recipe: Recipe, stages: list[dict[str, Any]], tars: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """How the recipe means the release to be trained on: its [[phase]] tables, each with its shards and samples."""
-    sets = stages[-1].get("sets", [])
     phases = []
     for phase in recipe.phases:
-        chosen = [row for row in sets if phase.sets is None or row["set"] in phase.sets]
-        spans = [[row["first_shard"], row["first_shard"] + row["shards"] - 1] for row in chosen if row["shards"]]
-        counts = {"shards": spans, "samples": sum(row["samples"] for row in chosen)}
+        chosen = [row for row in stages[-1].get("sets", []) if row["shards"] and phase.takes(row["set"])]
+        spans = [[row["first_shard"], row["first_shard"] + row["shards"] - 1] for row in chosen]
+        counts = {"shards": spans, "samples": phase_samples(spans, tars)}
         phases.append(phase.model_dump(exclude_none=True) | counts)
     return phases
 

@@ -13,6 +13,7 @@ from curation.shards.mark import MARK, parsed, read_mark
 from curation.stage import verdict
 
 PIXELS = "pixels"
+COPIED = {"image_sha256": "sha256"}  # what every manifest says of a picture that was copied
 REASONS = {"image_id": "duplicate_image", "uid": "duplicate_pair"}
 MERGED = 1000  # assumption: captions of a group beyond so many, in text order, are left out; one row has to hold them
 GROUPS = (
@@ -82,7 +83,10 @@ def ranked(pairs: Any, key: str, prefer: list[str], unit: str = "image_id") -> A
 
 
 def with_earlier(items: Any, key: str, against: list[str], named: str, unit: str = "image_id") -> Any:
-    """The items and, before them all, those of earlier releases, whose manifests hold column `named` as `key`."""
+    """The items and, before them all, those of earlier releases, whose manifests hold column `named` as `key`.
+
+    The bytes of pictures that were copied are in every manifest.
+    """
     from pyspark.sql import functions as F
 
     from curation.shards.manifest import Release
@@ -91,15 +95,22 @@ def with_earlier(items: Any, key: str, against: list[str], named: str, unit: str
     for file in against:
         release = Release.open(_folder(file))
         samples = read_spark(items.sparkSession, _folder(file), release.mark["samples"])
-        if named not in samples.columns:
+        column = named if named in samples.columns or not _copied(release.mark) else COPIED.get(named, named)
+        if column not in samples.columns:
             raise RecipeError(
-                f"{file}: its manifest has no column {named}; wanted a release made with write_shards.signals = "
-                f'["{named}", ...]'
+                f"{file}: its manifest has no column {column}; wanted a release made with write_shards.signals = "
+                f'["{column}", ...]'
             )
         item = F.concat(F.lit(EARLIER), unit).alias("item")
-        old = samples.where(F.col(named).isNotNull()).groupBy(item).agg(F.min(named).alias(key))
+        old = samples.where(F.col(column).isNotNull()).groupBy(item).agg(F.min(column).alias(key))
         items = items.unionByName(old.withColumn("rank", F.array(F.lit(0.0))))
     return items
+
+
+def _copied(mark: dict[str, Any]) -> bool:
+    """Whether the pictures of a release are those of its pool, byte for byte."""
+    written = [stage["settings"] for stage in mark["stages"] if stage.get("run") == "write_shards"]
+    return not any(each.get(n) for each in written for n in ("max_side_px", "short_side_px", "encode", "blur_faces"))
 
 
 def told(

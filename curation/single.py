@@ -8,7 +8,7 @@ from curation.errors import RecipeError
 from curation.files import absolute, join
 from curation.graph import Graph
 from curation.pool import POOL, Pool
-from curation.recipe import Step, check_settings
+from curation.recipe import Step, check_settings, signal_files
 from curation.records import read_record
 from curation.rows import Rows, SideTable, StageTable
 from curation.tables import DONE
@@ -18,7 +18,8 @@ def stage_command(stage: Callable) -> Callable:
     """A function with the stage's tables and settings as flags, plus where to put its table.
 
     --pairs takes a pool or the folder of a stage table (whose kept rows are meant); other tables take the folder of a
-    stage's side table; --store is what gets `stages/NAME-KEY/`, by default the pool's.
+    stage's side table; --store is what gets `stages/NAME-KEY/`, by default the pool's; --signals are a recipe's
+    [signals] as JSON, for those that the stage reads beyond what its tables were made with.
     """
     spec = stage.spec
 
@@ -26,9 +27,11 @@ def stage_command(stage: Callable) -> Callable:
         from curation.run import run_stage
         from curation.session import spark_session
 
-        inputs = [open_table(flags[name]) for name in spec.reads]
         given = {k: flags[k] for k in spec.settings if k != "store"}  # where it lies is no setting: run_stage says
         settings = check_settings(spec, given, f"job {spec.name}")
+        # As a recipe's [inputs]: for the stage and for the signals that it reads.
+        files = {name: settings[name] for name in sorted(signal_files() & set(settings)) if settings[name]}
+        inputs = [open_table(flags[name], files | (flags.get("signals") or {})) for name in spec.reads]
         step = Step(spec.name, stage, tuple(spec.reads), settings)
         store = absolute(flags["store"]) if flags["store"] else inputs[0].store
         table, fresh = run_stage(spark_session(), step, inputs, settings, store)
@@ -38,21 +41,25 @@ def stage_command(stage: Callable) -> Callable:
     parameters = inspect.signature(stage).parameters.values()
     tables = [p.replace(kind=p.KEYWORD_ONLY, annotation=str) for p in parameters if p.name in spec.reads]
     settings = [p for p in parameters if p.name in spec.settings and p.name != "store"]
-    store = inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=str | None)
-    command.__signature__ = inspect.Signature([*tables, *settings, store])
+    more = {"store": str | None, "signals": dict[str, Any] | None}
+    flags = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=a) for n, a in more.items()]
+    command.__signature__ = inspect.Signature([*tables, *settings, *flags])
     command.__name__, command.__doc__ = spec.name, inspect.getdoc(stage)
     return command
 
 
-def open_table(path: str) -> Rows | SideTable:
-    """A pool, what a committed stage table left of it, or a side table, by the path of its folder."""
+def open_table(path: str, signals: dict[str, Any] | None = None) -> Rows | SideTable:
+    """A pool, what a committed stage table left of it, or a side table, by the path of its folder.
+
+    `signals`: settings of signals, beside those that the table was made with.
+    """
     folder = absolute(path)
     if read_record(join(folder, POOL)) is not None:
         pool = Pool.open(folder)
-        return Rows(pool, pool.store, Graph())
+        return Rows(pool, pool.store, Graph(signals or {}))
     table = StageTable.open(folder)
     if table is not None:
-        return reopen(table)
+        return reopen(table, signals or {})
     parent, _, name = folder.rpartition("/")
     owner = StageTable.open(parent)
     if owner is not None and name in owner.done["tables"]:
@@ -60,7 +67,7 @@ def open_table(path: str) -> Rows | SideTable:
     raise RecipeError(f"{folder} is neither a pool ({POOL}), a stage table ({DONE}) nor a side table of one")
 
 
-def reopen(table: StageTable) -> Rows:
+def reopen(table: StageTable, signals: dict[str, Any]) -> Rows:
     """The rows a stage table left, found again from what its commit record says of its input."""
     chain = [table]
     while folder := chain[0].done["input_folder"]:
@@ -69,4 +76,4 @@ def reopen(table: StageTable) -> Rows:
             raise RecipeError(f"{chain[0].folder} was made of {folder}, where no stage table ({DONE}) is any more")
         chain.insert(0, before)
     pool = Pool.open(chain[0].done["pool"])
-    return Rows(pool, chain[0].done["store"], Graph(chain[0].done["signal_settings"]), tuple(chain))
+    return Rows(pool, chain[0].done["store"], Graph(chain[0].done["signal_settings"] | signals), tuple(chain))

@@ -89,6 +89,23 @@ def test_a_second_release_repeats_nothing_of_the_first(spark, first, own_pool, m
     assert known.isdisjoint(release.samples(["image_id"])["image_id"].to_pylist())
 
 
+def test_bytes_of_an_earlier_release_that_encoded_its_pictures_anew(spark, own_pool, tmp_path):
+    recipe, again = tmp_path / "r.toml", tmp_path / "again.toml"
+    recipe.write_text('[[stage]]\nrun = "write_shards"\nwith.encode = "jpg"\nwith.signals = []\n')
+    again.write_text(f'[[stage]]\nrun = "dedup_images"\nwith.against = ["{tmp_path}/first"]\n')
+    run(str(recipe), str(own_pool), str(tmp_path / "first"))
+    with pytest.raises(RecipeError, match=r'no column image_sha256; wanted .*write_shards.signals = \["image_sha256"'):
+        run(str(again), str(own_pool), str(tmp_path / "second"))
+    text = recipe.read_text()
+    for name, old, new in (("copied", 'with.encode = "jpg"\n', ""), ("told", "[]", '["image_sha256"]')):
+        recipe.write_text(text.replace(old, new))
+        run(str(recipe), str(own_pool), str(tmp_path / name))
+        against = f'dedup_images.against=["{tmp_path}/{name}"]'
+        run(str(again), str(own_pool), str(tmp_path / f"after-{name}"), set=[against])
+        reasons = Release.open(str(tmp_path / f"after-{name}")).subset(["drop_reason"])["drop_reason"].to_pylist()
+        assert reasons.count("duplicate_of_earlier") == len(Release.open(str(tmp_path / name)).samples())
+
+
 def test_an_earlier_release_of_another_model_is_refused(first, model, tmp_path):
     (tmp_path / "again.toml").write_text(AGAIN.format(first=first))
     load_recipe(str(tmp_path / "again.toml"), [f"signals.clip={model}"])

@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from curation import lists
 from curation.errors import RecipeError, SchemaError
 from curation.lists import listed
 from curation.recipe import check_settings
+from curation.release import file_key
 from curation.run import stage_key
 from curation.stages import STAGES
 
@@ -83,3 +85,17 @@ def test_the_content_of_the_file_is_in_the_key_of_the_stage(tmp_path):
         check_settings(SELECT.spec, {"keep": {"document": {"in_file": str(tmp_path / "other.txt")}}}, "test")
     with pytest.raises(RecipeError, match="either"):
         check_settings(SELECT.spec, json.loads('{"keep": {"document": {"in_file": "x", "in": ["a"]}}}'), "test")
+
+
+def test_a_list_counts_by_its_content_wherever_it_lies(tmp_path):
+    keys = []
+    for text in ("a\n", "b\n"):
+        (tmp_path / "s.txt").write_text(text)
+        with fsspec.open("memory://lists/s.txt", "w") as file:
+            file.write(text)
+        places = [str(tmp_path / "s.txt"), (tmp_path / "s.txt").as_uri(), "memory://lists/s.txt"]
+        keys.append([file_key({"keep": {"document": {"in_file": place}}}) for place in places])
+        assert keys[-1][1:] == keys[-1][:-1]
+    assert keys[0] != keys[1] and file_key((tmp_path / "s.txt").as_uri()) == file_key(str(tmp_path / "s.txt"))
+    with pytest.raises(RecipeError, match="in_file = 'memory://lists/nowhere': no such file"):
+        file_key({"in_file": "memory://lists/nowhere"})

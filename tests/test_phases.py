@@ -7,6 +7,7 @@ from curation.recipe import load_recipe
 from curation.run import run
 from curation.shards.manifest import Release
 from curation.shards.verify import verify
+from tests.made_pool import make_pool
 
 
 def test_wfpp_lists_the_pruned_set_and_the_full_one(spark, pool, tmp_path):
@@ -32,9 +33,35 @@ def test_a_recipe_that_drops_has_one_set(spark, pool, tmp_path):
     assert pruned["samples"] == full["samples"] == Release.open(out).mark["counts"]["kept"]
 
 
-@pytest.mark.parametrize("line", ["epochs = 0", "sets = 3", "shards = [1]"])
+def test_scaling_down_trains_on_the_best_whatever_the_shares(spark, pool, tmp_path):
+    out = str(tmp_path / "out")
+    run("scaling_down", pool, out, store=str(tmp_path / "store"), set=["band_scores.shares=[0.1,0.2,0.4,1.0]"])
+    (best,) = Release.open(out).mark["phases"]
+    rows = Release.open(out).samples(["shard", "score_band"]).to_pylist()
+    trained = {n for first, last in best["shards"] for n in range(first, last + 1)}
+    assert trained == {row["shard"] for row in rows if row["score_band"] <= 0.4} and len(trained) >= 2
+    assert best["samples"] == sum(row["score_band"] <= 0.4 for row in rows)
+
+
+def test_samples_of_a_phase_are_those_written(spark, tmp_path):
+    make_pool(tmp_path / "pool", 200, 0, 1)  # some of its pictures do not decode
+    out = str(tmp_path / "out")
+    run("wfpp", str(tmp_path / "pool"), out)
+    mark = Release.open(out).mark
+    dropped = [stage["drops"] for stage in mark["stages"] if stage["run"] == "write_shards"]
+    assert mark["phases"][1]["samples"] == mark["counts"]["kept"] and dropped[0]["unreadable_image"] > 0
+
+
+def test_sets_of_shards_that_nothing_divides_are_refused(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text('[[stage]]\nrun = "write_shards"\n[[phase]]\nname = "a"\nup_to = 0.4\n')
+    with pytest.raises(RecipeError, match=r"phases \['a'\] name sets of shards; wanted write_shards.by in the last"):
+        load_recipe(str(path))
+
+
+@pytest.mark.parametrize("line", ["epochs = 0", "sets = 3", "shards = [1]", "up_to = 0.4\nsets = []"])
 def test_a_phase_that_means_nothing_is_refused(tmp_path, line):
     path = tmp_path / "r.toml"
     path.write_text(f'[[stage]]\nrun = "clean_captions"\n[[phase]]\nname = "a"\n{line}\n')
-    with pytest.raises(RecipeError, match=f"phase 1: {line.split()[0]}"):
+    with pytest.raises(RecipeError, match=f"phase 1: .*({line.split()[0]}|give sets or up_to)"):
         load_recipe(str(path))

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from curation.errors import RecipeError
-from curation.plan import plan
+from curation.plan import _counted, plan
+from curation.recipe import load_recipe
 from curation.run import run
 from curation.shards.manifest import Release
 from tests.made_pool import make_pool
@@ -50,6 +51,17 @@ def test_a_sample_gives_shares_and_smaller_thresholds(spark, made):
     text, budget, _ = told["steps"]
     assert text["rows_in"] == 200 and 100 < text["rows_out"] < 200
     assert budget["rows_out"] == 40  # 20 of a hundred
+
+
+def test_settings_that_count_pairs_are_scaled_and_no_others():
+    recipe = load_recipe("full", ["balance_entries.t=500"])
+    assert _counted(recipe, 0.1) == ["balance_entries.t=50"]
+
+
+def test_a_budget_counts_pairs(made):
+    recipe = made / "mixed.toml"
+    recipe.write_text('[[stage]]\nrun = "mix_sources"\nwith.weights.drawings = 1\nwith.budget = 40\n')
+    assert _counted(load_recipe(str(recipe)), 0.5) == ["mix_sources.budget=20"]
 
 
 def test_few_pairs_are_refused(spark, tmp_path):

@@ -332,3 +332,33 @@ def test_a_branch_names_its_own_steps_and_a_changed_list_makes_another_release(s
     listed.write_text("\n".join(kept[:-1]))
     with pytest.raises(StaleOutputError, match="name another OUT"):
         run(str(recipe), pool, out)
+
+
+BRANCHED = """
+[[stage]]
+run = "clean_captions"
+
+[[stage]]
+run = "match_entries"
+
+[[stage]]
+run = "balance_entries"
+on = ["clean_captions", "match_entries.entry_counts"]
+"""
+
+
+def test_a_column_of_another_branch_is_refused_before_any_work(tmp_path):
+    (tmp_path / "r.toml").write_text(BRANCHED)
+    with pytest.raises(RecipeError, match=r"stage balance_entries: no signal or column \['entries'\]"):
+        load_recipe(str(tmp_path / "r.toml"))
+    (tmp_path / "r.toml").write_text(BRANCHED.replace('"clean_captions", "match', '"match_entries", "match'))
+    load_recipe(str(tmp_path / "r.toml"))
+
+
+def test_a_file_is_the_same_for_a_stage_and_its_signals(tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(f"a drawing of {name}\n")
+    given = [f"inputs.prompts={tmp_path}/a.txt"]
+    load_recipe("clipcov", given)
+    with pytest.raises(RecipeError, match=r"prompts = '.*b\.txt', but the signals read '.*a\.txt'; set inputs.prompts"):
+        load_recipe("clipcov", [*given, f"select_coverage.prompts={tmp_path}/b.txt"])

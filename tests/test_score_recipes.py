@@ -128,6 +128,17 @@ def test_vectors_and_centroids_of_a_pool(scored, model, tmp_path):
         vectors(scored, str(tmp_path / "d.npy"), clip=model, centroids=50)
 
 
+def test_a_job_has_signals_of_its_own(scored, model, tmp_path):
+    """select_coverage reads signals of its prompts, with a model that --signals names."""
+    (tmp_path / "prompts.txt").write_text("a red dog\na blue cat\n")
+    job = stage_command(STAGES["select_coverage"])
+    given = {"prompts": str(tmp_path / "prompts.txt"), "signals": {"clip": model}, "store": None, "size": 5}
+    defaults = {n: v for n, v in STAGES["select_coverage"].spec.settings.items() if n not in given}
+    assert job(pairs=scored, **defaults, **given)["kept"] == 5
+    with pytest.raises(MissingModelError, match="nowhere"):
+        job(pairs=scored, **defaults, **given | {"signals": {"clip": "nowhere"}})
+
+
 def test_files_that_are_not_there_are_refused_with_the_recipe(scored, tmp_path):
     for recipe in ("datacomp_image", "datacomp_image_clip"):
         with pytest.raises(RecipeError, match=r"no file centroids.npy; use --set inputs.centroids=PATH"):

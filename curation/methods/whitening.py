@@ -63,13 +63,16 @@ def conformity(x: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         unit = x / np.linalg.norm(x, axis=1, keepdims=True)
     counted = ~np.isnan(unit).any(axis=1)
-    return conformity_to(unit, unit[counted].sum(axis=0), counted.sum())
+    return conformity_to(unit, unit[counted].sum(axis=0), counted.sum(), np.ones(len(unit)))
 
 
-def conformity_to(unit: np.ndarray, total: np.ndarray, n: int) -> np.ndarray:
-    """`conformity` of rows of unit length (m, d), which are among the `n` of which `total` (d,) is the sum."""
+def conformity_to(unit: np.ndarray, total: np.ndarray, n: int, own: np.ndarray) -> np.ndarray:
+    """`conformity` of rows of unit length (m, d) to `n` others, of which `total` (d,) is the sum.
+
+    `own` (m,): 1 where the row is one of the n itself, which then does not count, else 0.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
-        return ((unit * total).sum(axis=1) - 1) / np.float64(n - 1)
+        return ((unit * total).sum(axis=1) - own) / (n - own)
 
 
 def _matrix(x: np.ndarray, least: int, where: str) -> np.ndarray:

@@ -23,7 +23,7 @@ from curation.schema import SHARDS, SUBSET
 from curation.shards.copies import link
 from curation.shards.listed import check_bytes
 from curation.shards.manifest import CLAIM, Release
-from curation.shards.mark import CHANGES, MARK
+from curation.shards.mark import CHANGES, MARK, phase_samples
 from curation.shards.tar import end_of_archive, header, padding
 from curation.shards.writer import shard_record
 from curation.tables import read_arrow, read_done, write_done
@@ -180,13 +180,9 @@ def commit(source: Release, out: str, records: list[dict[str, Any]], subset: lis
     if "embeddings" in mark:
         mark["embeddings"] = [part for record in records for part in record["embeddings"]]
     if "phases" in mark:
-        mark["phases"] = [phase | {"samples": _samples(phase, tars)} for phase in mark["phases"]]
+        mark["phases"] = [phase | {"samples": phase_samples(phase["shards"], tars)} for phase in mark["phases"]]
     write_record(join(out, MARK), mark)
     return mark
-
-
-def _samples(phase: dict[str, Any], tars: list[dict[str, Any]]) -> int:
-    return sum(tars[n]["rows"] for first, last in phase["shards"] for n in range(first, last + 1))
 
 
 def changes(source: Release, out: str, key: str, diff: dict[str, Any], *more: dict[str, Any]) -> list[dict[str, Any]]:

@@ -57,6 +57,11 @@ def sharded(mark: dict[str, Any]) -> bool:
     return not stages or any(each.get("run") == "write_shards" for each in stages)
 
 
+def phase_samples(spans: list[list[int]], tars: list[dict[str, Any]]) -> int:
+    """Samples in the shards of a phase: spans of first and last."""
+    return sum(tars[n]["rows"] for first, last in spans for n in range(first, last + 1))
+
+
 def _is_part(part: Any, folder: str) -> bool:
     """Whether this is the record of a file that lies in `folder`."""
     wanted = {"name": str, "bytes": int, "rows": int, "sha256": str}

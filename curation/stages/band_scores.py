@@ -37,7 +37,7 @@ def band_scores(pairs: Any, *, score: str = "clip_score", shares: Shares = (0.2,
     """
     from pyspark.sql import functions as F
 
-    scores = cached(pairs.select(F.col(f"`{score}`").cast("double").alias("score"), "uid").where(FINITE))
+    scores = cached(pairs.select(F.col(f"`{score}`").try_cast("double").alias("score"), "uid").where(FINITE))
     band = F.lit(None).cast("double")
     for share in reversed(shares):
         last = nth_best(scores, lambda n, share=share: int(n * share) - 1)

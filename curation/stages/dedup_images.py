@@ -35,7 +35,7 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     output=VERDICT.columns,
     tables={"duplicates": GROUPS},
     optional={"keep_captions": MERGED_CAPTIONS},
-    version=2,
+    version=3,
     pairs=_columns,
 )
 def dedup_images(
@@ -55,16 +55,17 @@ def dedup_images(
     smaller image_id. All captions of a picture share its fate; KEEP_CAPTIONS gives those of a group to the survivor, in
     `captions`. MODE: `representative`, every dropped picture has a kept one within DISTANCE; `transitive`, a picture
     goes if any better one is near; `components`, one stays of all that chains of near ones join. AGAINST: earlier
-    releases, none of whose pictures come again (`duplicate_of_earlier`); by phash or pixels their manifest must hold
-    that column. All pairs within DISTANCE are found (multi-index hashing), but of more than 64 better ones in a bucket
-    the best 64 count. drop_value is the one that stays, as in the side table `duplicates`. A picture that cannot be
-    hashed is dropped with that reason. Neither order nor partitions change the result.
+    releases, none of whose pictures come again (`duplicate_of_earlier`); by phash or pixels, and by bytes where it
+    changed its pictures, their manifest must hold that column. All pairs within DISTANCE are found (multi-index
+    hashing), but of more than 64 better ones in a bucket the best 64 count. drop_value is the one that stays, as in the
+    side table `duplicates`. A picture that cannot be hashed is dropped with that reason. Neither order nor partitions
+    change the result.
     """
     from pyspark.sql import functions as F
 
-    key, manifest = KEYS[by], {"bytes": "sha256"}.get(by, KEYS[by])
+    key = KEYS[by]
     images = ranked(pairs.where(F.col(key).isNotNull()), key, list(prefer))
-    images = cached(with_earlier(images, key, list(against), manifest))
+    images = cached(with_earlier(images, key, list(against), key))
     distinct = cached(collapsed(images, key))
     near = distinct.select("item", F.lit("").alias("representative"), F.lit(0.0).alias("similarity")).limit(0)
     if by == "phash" and distance:

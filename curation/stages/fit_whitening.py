@@ -33,19 +33,23 @@ BLOCK = 64  # rows of every product of matrices, padded: a row does not depend o
 
 
 class Fit(NamedTuple):
-    """What one kind of vectors was fitted to: bytes of a vector, whitening, sum of unit vectors and how many."""
+    """What one kind of vectors was fitted to: bytes of a vector, whitening, sum of unit vectors and how many.
+
+    `share`: vectors whose key draws less were chosen for it.
+    """
 
     size: int
     whitening: Whitening
     total: np.ndarray
     count: int
+    share: float
 
 
 def _columns(settings: dict[str, Any]) -> list[str]:
     return ["image_id", "caption", settings["image"], settings["caption"]]
 
 
-@stage(output=SCORES, tables={"image_fit": FIT, "caption_fit": FIT}, pairs=_columns)
+@stage(output=SCORES, tables={"image_fit": FIT, "caption_fit": FIT}, version=2, pairs=_columns)
 def fit_whitening(
     pairs: Any,
     *,
@@ -68,8 +72,8 @@ def fit_whitening(
     for name, key, column in (("image", "image_id", image), ("caption", "caption", caption)):
         fits.append(_fitted(pairs, key, column, sample, seed))
         sides[f"{name}_fit"] = pairs.sparkSession.createDataFrame(_table(fits[-1]))
-    shared = to_workers(pairs, fits)
-    return pairs.mapInArrow(_scoring(shared, [image, caption]), SCHEMA), sides
+    columns = [("image_id", image), ("caption", caption)]
+    return pairs.mapInArrow(_scoring(to_workers(pairs, fits), columns, seed), SCHEMA), sides
 
 
 def _fitted(pairs: Any, key: str, column: str, sample: int, seed: int) -> Fit | None:
@@ -84,14 +88,17 @@ def _fitted(pairs: Any, key: str, column: str, sample: int, seed: int) -> Fit | 
         return None
     most = max(sizes, key=lambda row: (row.n, row.size))
     scale = exponent(most.largest)
+    share = min(1.0, sample / most.n)
     schema = "count long, total binary, products binary, directions binary"
-    summed = vectors.mapInArrow(_summing(most.size, scale, min(1.0, sample / most.n), seed), schema)
+    summed = vectors.mapInArrow(_summing(most.size, scale, share, seed), schema)
     few = summed.repartition(ADDERS).mapInArrow(_adding, schema).toArrow()
     found = _total(few.to_batches())
     if found is None or found.count < 2:
         return None
     white = whitening(*mean_and_covariance(found, scale))
-    return Fit(most.size, white, found.directions * 2.0**-30, found.count) if np.isfinite(white.matrix).all() else None
+    if not np.isfinite(white.matrix).all():
+        return None
+    return Fit(most.size, white, found.directions * 2.0**-30, found.count, share)
 
 
 def _table(fit: Fit | None) -> pa.Table:
@@ -117,17 +124,20 @@ def _sizing(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _summing(size: int, scale: int, share: float, seed: int) -> Any:
     def add(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from curation.methods import keyed_uniforms
-
         found = None
         for batch in batches:
-            matrix, chosen = as_matrix(batch.column("vector"), size // 2)
-            if share < 1:
-                chosen &= keyed_uniforms(seed, "fit_whitening", batch.column(0)) < share
+            matrix, valid = as_matrix(batch.column("vector"), size // 2)
+            chosen = valid & _chosen(batch.column(0), share, seed)
             found = added(found, sums(matrix[chosen], scale))
         yield from _batches(found)
 
     return add
+
+
+def _chosen(keys: pa.Array, share: float, seed: int) -> np.ndarray:
+    from curation.methods import keyed_uniforms
+
+    return keyed_uniforms(seed, "fit_whitening", keys) < share  # uniforms are below 1
 
 
 def _adding(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -150,17 +160,22 @@ def _batches(found: Sums | None) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays(arrays, names=Sums._fields)
 
 
-def _scoring(fits: Any, columns: list[str]) -> Any:
+def _scoring(fits: Any, columns: list[tuple[str, str]], seed: int) -> Any:
+    """Of a fit for each (key, column of vectors)."""
+
     def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            scores = [_scores(batch.column(name), fit) for name, fit in zip(columns, fits.value)]
+            scores = [
+                _scores(batch.column(name), batch.column(key), fit, seed)
+                for (key, name), fit in zip(columns, fits.value)
+            ]
             arrays = [batch.column("uid"), *(pair[0] for pair in scores), *(pair[1] for pair in scores)]
             yield pa.RecordBatch.from_arrays(arrays, names=["uid", *(c.name for c in SCORES)])
 
     return score
 
 
-def _scores(vectors: pa.Array, fit: Fit | None) -> tuple[pa.Array, pa.Array]:
+def _scores(vectors: pa.Array, keys: pa.Array, fit: Fit | None, seed: int) -> tuple[pa.Array, pa.Array]:
     """Log-likelihood and conformity, float32; null for what is no vector of the fit's size."""
     if fit is None:
         return (pa.nulls(len(vectors), pa.float32()),) * 2
@@ -172,5 +187,6 @@ def _scores(vectors: pa.Array, fit: Fit | None) -> tuple[pa.Array, pa.Array]:
         padded = np.zeros((BLOCK, matrix.shape[1]))
         padded[: len(rows)] = rows
         likely[start : start + len(rows)] = whiten_loglik(padded, fit.whitening)[: len(rows)]
-    alike = conformity_to(unit_rows(matrix), fit.total, fit.count)
+    own = _chosen(keys.fill_null(""), fit.share, seed).astype(float)  # a pair without a key has no vector
+    alike = conformity_to(unit_rows(matrix), fit.total, fit.count, own)
     return tuple(pa.array(each.astype(np.float32), mask=~valid) for each in (likely, alike))

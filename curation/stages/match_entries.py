@@ -91,14 +91,17 @@ def _by_language(pairs: Any, language: str, known: list[str]) -> Any:
     other = F.lit(OTHER) if OTHER in known else own
     chosen = F.when(own.isin(known), own).when(family.isin(known), family).otherwise(other)
     pairs = pairs.withColumn("entry_language", chosen)
-    sizes = sorted(pairs.groupBy("entry_language").count().collect())
-    place, tasks = F.lit(0), 0
-    for each, count in sizes:
+    laid = F.when(F.col("entry_language").isin(known), F.col("entry_language")).otherwise(F.lit(ALL))
+    places, tasks = [], 0
+    for each, count in sorted(pairs.groupBy(laid).count().collect()):
         share = -(-count // TASK_ROWS)
-        here = F.pmod(F.xxhash64("uid"), F.lit(share)).cast("int") + F.lit(tasks)
-        place = F.when(F.col("entry_language") == each, here).otherwise(place)
+        places += [F.lit(each), F.struct(F.lit(tasks).alias("first"), F.lit(share).alias("tasks"))]
         tasks += share
-    return pairs.withColumn("_task", place).repartitionById(max(1, tasks), "_task").drop("_task")
+    if not tasks:
+        return pairs
+    place = F.element_at(F.create_map(*places), laid)
+    task = place["first"] + F.pmod(F.xxhash64("uid"), place["tasks"]).cast("int")
+    return pairs.withColumn("_task", task).repartitionById(tasks, "_task").drop("_task")
 
 
 def _matching(metadata: str, mode: Mode, known: set[str]) -> Any:

@@ -6,6 +6,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curation.bounds import no_later, nth_best
+from curation.errors import RecipeError
 from curation.methods.mixing import GENERATED, RAW, Strategy
 from curation.schema import VERDICT, Column
 from curation.stage import cached, stage, verdict
@@ -41,6 +42,8 @@ def mix_captions(
     from pyspark.sql import functions as F
 
     scored = cached(pairs.withColumn("_best", _best_generated(list(generated))).withColumns(_scores()))
+    if strategy != "raw_top":
+        _check_generated(scored, list(generated))
     ranked = _ranked_by(strategy)
     last = None
     if ranked is not None:
@@ -54,6 +57,19 @@ def mix_captions(
     }
     reason = F.when(F.col("_source").isNull(), F.lit(f"caption not in {strategy} {x}"))
     return verdict(chosen.withColumns(named), reason, F.col("clip_score"))
+
+
+def _check_generated(scored: Any, generated: list[str]) -> None:
+    """RecipeError where there are further captions and none of them counts: nothing would be mixed, nothing said."""
+    from pyspark.sql import functions as F
+
+    if not scored.where("_best is not null").isEmpty():
+        return
+    each = scored.select(F.explode("captions").alias("each")).where("not coalesce(each.negative, false)")
+    names = each.select(F.coalesce("each.model", "each.kind").alias("name")).distinct().orderBy("name").limit(20)
+    if found := [row.name for row in names.collect()]:
+        wanted = f"that are {generated}" if generated else "that name a model"
+        raise RecipeError(f"mix_captions: generated: no captions {wanted} have a score; there are those of {found}")
 
 
 def _best_generated(generated: list[str]) -> Any:

@@ -28,7 +28,8 @@ def mix_sources(pairs: Any, *, weights: dict[str, Weight] = ..., budget: Budget 
     Shares are rounded by largest remainders; what a source cannot give goes to the others. Without BUDGET as many as
     the weights allow without that. Every source must have a weight: mixing interpolates between sources, so a weak one
     dilutes a strong one ("Quality Not Quantity", arXiv:2208.05516), and nothing is put together unsaid. Which pairs:
-    the smallest uniforms keyed by (seed, uid), so a larger budget only adds pairs. Side table `sources`.
+    the smallest uniforms keyed by (seed, uid), so a larger budget only adds pairs, but that rounding may take one from
+    a source. Side table `sources`.
     """
     from pyspark.sql import functions as F
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from curation.errors import RecipeError
 from curation.schema import VERDICT, Column
@@ -56,7 +56,8 @@ class Trait(BaseModel):
         if self.words is not None:
             return _holds(self.words)
         column = F.col(f"`{self.column}`")
-        value = column.try_cast("double")
+        number = column.try_cast("double")
+        value = F.when(~F.isnan(number), number)  # Spark orders NaN above every number
         found = F.lit(True) if self.in_ is None else self._listed(column, value)
         found = found if self.min is None else found & (value >= _held(self.min, column))
         return found if self.max is None else found & (value <= _held(self.max, column))
@@ -83,7 +84,15 @@ def _holds(words: list[str]) -> Any:
     return F.lower("caption").rlike(rf"(?<![\p{{L}}\p{{N}}])(?:{pattern})(?![\p{{L}}\p{{N}}])")
 
 
+def _only_words_and_columns(labels: dict[str, Trait]) -> dict[str, Trait]:
+    for name, label in labels.items():
+        if given := sorted({"among", "target"} & label.model_fields_set):
+            raise ValueError(f"{name}: {given} is for attributes; a label is there or not")
+    return labels
+
+
 Traits = dict[str, Trait]
+Labels = Annotated[Traits, AfterValidator(_only_words_and_columns)]
 
 
 def _columns(settings: dict[str, Any]) -> list[str]:
@@ -96,14 +105,14 @@ def _columns(settings: dict[str, Any]) -> list[str]:
     output=(*VERDICT.columns, Column("keep_probability", pa.float64(), "with which M4 keeps the pair, in [0, 1]")),
     tables={"associations": ASSOCIATIONS},
     ledger="associations",
-    version=3,
+    version=4,
     pairs=_columns,
 )
 def weigh_attributes(
     pairs: Any,
     *,
     attributes: Traits = ...,
-    labels: Traits | None = None,
+    labels: Labels | None = None,
     keep_share: Annotated[float, Field(gt=0, le=1)] = 0.5,
     max_representation_bias: Annotated[float, Field(ge=0)] = 0.01,
     max_association_bias: Annotated[float, Field(ge=0)] = 0.01,

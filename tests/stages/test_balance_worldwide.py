@@ -144,3 +144,21 @@ def test_real_captions_of_four_languages_keep_their_tails(spark, shared, tmp_pat
     for row in languages:
         assert abs(row.tail_share - share) < 0.03  # as close as a threshold that is a count can come
         assert row.tail_share_kept > row.tail_share and 0.2 < row.pairs_kept / row.pairs < 1
+
+
+def test_codes_without_a_list_are_many(spark, entry_list):
+    """One expression for each would be too deep for Spark's parser at some 330."""
+    rows = [*ROWS[:50], *((hex_id(f"junk {n}"), "a dog", f"x{n}") for n in range(500))]
+    frame = spark.createDataFrame(rows, "uid string, caption string, caption_language string").repartition(3)
+    matched = STAGES["match_entries"](frame, metadata=entry_list, mode="worldwide")[0]
+    reasons = Counter(r.drop_reason for r in matched.collect())
+    assert reasons["no_entry_list"] == 500 + sum(language == "ja" for _, _, language in ROWS[:50])
+
+
+def test_languages_with_lists_are_many(spark, tmp_path):
+    known = [f"x{n}" for n in range(400)]
+    pq.write_table(pa.table({"language": sorted(known), "entry": ["dog"] * 400}), tmp_path / "e.parquet")
+    rows = [(hex_id(language), "a dog", language) for language in known]
+    frame = spark.createDataFrame(rows, "uid string, caption string, caption_language string")
+    matched = STAGES["match_entries"](frame, metadata=str(tmp_path / "e.parquet"), mode="worldwide")[0]
+    assert {r.entry_language: len(r.entries) for r in matched.collect()} == dict.fromkeys(known, 1)

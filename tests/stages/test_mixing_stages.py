@@ -6,6 +6,7 @@ import pytest
 
 from curation.errors import RecipeError
 from curation.methods import attribute_weights, keyed_uniforms, mix_captions, source_counts
+from curation.recipe import check_settings
 from curation.schema import CAPTIONS, hex_id
 from curation.stages import STAGES
 from curation.stages.mix_sources import _counts
@@ -113,6 +114,10 @@ def test_only_the_models_asked_for_give_captions(scored):
     frame, _ = scored
     rows = STAGES["mix_captions"](frame, strategy="generated_all", generated=["m2"]).collect()
     assert {r.caption_source for r in rows if r.keep} == {"m2"}
+    with pytest.raises(RecipeError, match=r"no captions that are \['m9'\] have a score; there are those of .*'m2'"):
+        STAGES["mix_captions"](frame, strategy="generated_all", generated=["m9"])
+    alone = frame.selectExpr("uid", "caption", "captions", "clip_score", "captions_clip_score").limit(3)
+    assert STAGES["mix_captions"](alone.where("false"), generated=["m9"]).count() == 0
 
 
 def test_attributes_are_weighed_as_the_solver_says(spark):
@@ -167,3 +172,21 @@ def test_a_number_counts_as_a_column_of_float32_holds_it(listable):
     traits = (Trait.model_validate({"column": "narrow"} | bound).symbol() for bound in bounds)
     rows = listable.select("place", *traits).collect()
     assert ["".join(row[1:]) for row in sorted(rows)] == ["101", "011", "000"]
+
+
+def test_no_number_is_no_trait(spark):
+    frame = spark.createDataFrame([(0, float("nan")), (1, 0.7), (2, 0.1)], "place int, score double")
+    traits = (
+        Trait(column="score", min=0.5),
+        Trait(column="score", max=0.5),
+        Trait.model_validate({"column": "score", "in": [0.7]}),
+    )
+    rows = frame.select("place", *(trait.symbol() for trait in traits)).collect()
+    assert ["".join(row[1:]) for row in sorted(rows)] == ["000", "101", "010"]
+
+
+@pytest.mark.parametrize("setting", [{"among": ["man"]}, {"target": 0.3}])
+def test_a_label_has_nothing_of_an_attribute(setting):
+    given = {"attributes": {"female": {"words": ["woman"]}}, "labels": {"work": {"words": ["office"]} | setting}}
+    with pytest.raises(RecipeError, match=rf"labels .*work: \['{next(iter(setting))}'\] is for attributes"):
+        check_settings(STAGES["weigh_attributes"].spec, given, "test")

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from curation.errors import RecipeError
-from curation.methods import conformity, top_share, whiten_fit, whiten_loglik
+from curation.methods import conformity, keyed_uniforms, top_share, whiten_fit, whiten_loglik
 from curation.recipe import check_settings
 from curation.schema import hex_id
 from curation.stages import STAGES
@@ -46,6 +46,17 @@ def test_bands_of_no_and_one_pair(spark, count):
     frame = spark.createDataFrame([(UIDS[0], 0.5, None)][:count], ddl)
     found = STAGES["band_scores"](frame, score="clip_score", shares=[0.5, 1.0]).collect()
     assert [row.score_band for row in found] == [1.0] * count
+
+
+def test_a_source_s_score_that_is_no_number_is_in_no_band(spark):
+    frame = spark.createDataFrame(
+        [(UIDS[0], "0.5", None), (UIDS[1], "n/a", None)], "uid string, `extra.s` string, `extra.s__error` string"
+    )
+    found = rows_of(STAGES["band_scores"](frame, score="extra.s", shares=[1.0]))
+    assert [(found[uid].score_band, found[uid].drop_reason) for uid in UIDS[:2]] == [
+        (1.0, None),
+        (None, "extra.s is null"),
+    ]
 
 
 @pytest.mark.parametrize("shares", [[], [0.4, 0.2], [0.2, 0.2], [0.0], [1.1]])
@@ -120,6 +131,17 @@ def test_likelihoods_and_conformity_are_those_of_the_method(spark):
     table = sides["image_fit"].orderBy("dimension").toArrow()
     np.testing.assert_allclose(table["mean"], fit.mean, atol=1e-4)
     assert set(table["count"].to_pylist()) == {150} and len(table) == 6
+
+
+def test_conformity_of_pairs_that_were_not_drawn_for_the_fit(spark):
+    x = np.random.default_rng(3).normal(size=(60, 6)).astype("f2")
+    found = rows_of(STAGES["fit_whitening"](vectors(spark, x), sample=20, **FITTED)[0])
+    drawn = keyed_uniforms(0, "fit_whitening", pa.array(UIDS[:60])) < 20 / 60
+    unit = x.astype("f8") / np.linalg.norm(x.astype("f8"), axis=1, keepdims=True)
+    cosines = unit @ unit[drawn].T
+    wanted = (cosines.sum(axis=1) - drawn) / (drawn.sum() - drawn)
+    assert 10 < drawn.sum() < 30
+    np.testing.assert_allclose([found[uid].image_conformity for uid in UIDS[:60]], wanted, atol=1e-6)
 
 
 def test_order_partitions_and_repeated_pictures_change_no_bit(spark):
