@@ -8,7 +8,6 @@ file and makes it a release. It names no place and no time: equal runs give equa
 import contextlib
 import functools
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,12 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import __version__, tables
-from curation.errors import BrokenTableError, LostRowsError, RecipeError, StaleOutputError
-from curation.files import absolute, committing, holds_files, join, local_path, locked, remove_folder, swept
+from curation.errors import BrokenTableError, LostRowsError, StaleOutputError
+from curation.files import absolute, committing, holds_files, join, locked, remove_folder, swept
 from curation.forgetting import FORGOTTEN
 from curation.graph import Node
-from curation.hashing import file_sha256
-from curation.models.named import file_digest
+from curation.models.named import file_key
 from curation.parts import part_uris, read_part, write_part
 from curation.pool import Pool
 from curation.recipe import POOL, Recipe, plain
@@ -68,28 +66,6 @@ def release_key(recipe: Recipe, pool: Pool) -> str:
     signals = [sorted(recipe.graph.shared.items()), sorted(recipe.graph.aliases.items())]
     signals.append([(name, node.key) for name, node in _read(recipe).items()])
     return hex_id("release", json.dumps([steps, signals, pool.key]))  # in order: the first failing bound is the reason
-
-
-def file_key(value: Any) -> Any:
-    """A setting that names a local file stands for the file's content, and a bound's `in_file` wherever it lies."""
-    if isinstance(value, dict):
-        given = {k: file_key(v) if isinstance(v, dict) else v for k, v in value.items()}
-        return given | ({"in_file": _list_key(value["in_file"])} if "in_file" in value else {})
-    if isinstance(value, list):
-        return [file_key(each) for each in value]
-    if isinstance(value, str) and os.path.isfile(local_path(value) or ""):
-        return ["file", file_digest(value)]  # asked for several times in a run, and lists may be large
-    return value
-
-
-def _list_key(uri: str | None) -> Any:
-    """RecipeError where there is no such list."""
-    if uri is None or local_path(uri) is not None:
-        return file_key(uri)
-    try:
-        return ["file", file_sha256(uri)]
-    except FileNotFoundError as error:
-        raise RecipeError(f"in_file = {uri!r}: no such file") from error
 
 
 def _read(recipe: Recipe) -> dict[str, Node]:

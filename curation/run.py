@@ -13,6 +13,7 @@ from curation import __version__, release, tables
 from curation.errors import LostRowsError, SchemaError, StaleOutputError
 from curation.files import absolute, join, locked, swept
 from curation.graph import by_name, closure
+from curation.models.named import file_key
 from curation.pool import Pool
 from curation.recipe import POOL, Recipe, Step, load_recipe, plain
 from curation.report.report import report
@@ -144,7 +145,7 @@ def stage_key(spec: StageSpec, settings: dict[str, Any], inputs: list[Any], colu
     for rows, names in zip(inputs, columns.values()):
         if isinstance(rows, Rows):
             signals |= {name: node.key for name, node in rows.nodes(names).items()}
-    keyed = {name: release.file_key(value) for name, value in _without_out(settings).items()}
+    keyed = {name: file_key(value) for name, value in _without_out(settings).items()}
     parts = [spec.name, spec.version, keyed, [rows.key for rows in inputs], signals]
     return hex_id("stage", json.dumps(parts))  # in order: the first failing bound is the reason
 

@@ -10,8 +10,8 @@ import pytest
 from curation import lists
 from curation.errors import RecipeError, SchemaError
 from curation.lists import listed
+from curation.models.named import file_key
 from curation.recipe import check_settings
-from curation.release import file_key
 from curation.run import stage_key
 from curation.stages import STAGES
 

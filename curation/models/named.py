@@ -11,6 +11,7 @@ file        a file, or a folder whose files count one level deep
 """
 
 import hashlib
+import os
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from curation.errors import RecipeError
 from curation.files import absolute, local_path
+from curation.hashing import file_sha256
 
 # Who knows the names of a kind. Imported when asked for: most runs name few kinds.
 MODULES = {
@@ -100,3 +102,25 @@ def file_digest(uri: str) -> str:
 def _content_digest(path: str, size: int, mtime_ns: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_key(value: Any) -> Any:
+    """A setting that names a local file stands for the file's content, and a bound's `in_file` wherever it lies."""
+    if isinstance(value, dict):
+        given = {k: file_key(v) if isinstance(v, dict) else v for k, v in value.items()}
+        return given | ({"in_file": _list_key(value["in_file"])} if "in_file" in value else {})
+    if isinstance(value, list):
+        return [file_key(each) for each in value]
+    if isinstance(value, str) and os.path.isfile(local_path(value) or ""):
+        return ["file", file_digest(value)]  # asked for several times in a run, and lists may be large
+    return value
+
+
+def _list_key(uri: str | None) -> Any:
+    """RecipeError where there is no such list."""
+    if uri is None or local_path(uri) is not None:
+        return file_key(uri)
+    try:
+        return ["file", file_sha256(uri)]
+    except FileNotFoundError as error:
+        raise RecipeError(f"in_file = {uri!r}: no such file") from error
