@@ -9,6 +9,7 @@ import numpy as np
 from curation.errors import RecipeError
 from curation.files import write_json
 from curation.shards.manifest import Release
+from curation.trainer.checkpoints import local_folder
 from curation.trainer.classes import accuracies, class_vectors
 from curation.trainer.data import split as sides
 from curation.trainer.data import uniform
@@ -54,6 +55,7 @@ def evaluate(
     """
     if not data and release is None:
         raise RecipeError("evaluate: wanted --data or --release")
+    out = out and local_folder("--out", out)
     held = _held_out(release, holdout, samples) if release is not None else None
     settings = {"split": split, "classes": classes, "templates": templates, "limit": samples}
     sets = [found for path in data or [] for found in open_sets(path, **settings)]

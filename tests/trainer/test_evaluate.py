@@ -233,6 +233,8 @@ def test_what_is_not_there_is_told_before_any_model_is_loaded(tmp_path, release)
     (tmp_path / "empty").mkdir()
     with pytest.raises(RecipeError, match="in a folder per class"):
         evaluate("no-model", data=[str(tmp_path / "empty")])
+    with pytest.raises(RecipeError, match="--out s3://bucket/e: wanted a local folder"):
+        evaluate("no-model", data=[str(folder)], out="s3://bucket/e")
     with pytest.raises(MissingModelError, match="wanted a run"):
         evaluate(str(tmp_path / "empty"), data=[str(pairs_tar(tmp_path / "p.tar"))])
 

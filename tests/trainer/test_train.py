@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from curation.errors import BrokenTableError, CurationError, MissingModelError, RecipeError, StaleOutputError
+from curation.errors import (
+    BrokenTableError,
+    CurationError,
+    LockedOutputError,
+    MissingModelError,
+    RecipeError,
+    StaleOutputError,
+)
+from curation.files import locked
 from curation.trainer import train as module
 from curation.trainer.data import Collate
 from curation.trainer.evaluate import evaluate
@@ -183,6 +191,88 @@ def test_a_run_of_other_ranks_is_not_gone_on_with(quick, monkeypatch, tmp_path):
     (tmp_path / "a/checkpoint.json").write_text(json.dumps(mark | {"ranks": 2}))
     with pytest.raises(StaleOutputError, match="a run of 2 ranks at step 3, this is one of 1: start 2 to go on"):
         quick("a")
+
+
+def test_a_folder_that_is_no_runs_is_refused_and_stays(release, quick, tmp_path):
+    """Other trainers call their checkpoints checkpoint-STEP too."""
+    other = tmp_path / "a/checkpoint-500"
+    other.mkdir(parents=True)
+    (other / "optimizer.pt").write_bytes(b"theirs")
+    (tmp_path / "a/model.safetensors").write_bytes(b"theirs")
+    with pytest.raises(StaleOutputError, match=r"a holds what is no run: \['checkpoint-500', 'model.safetensors'\]"):
+        quick("a")
+    with pytest.raises(StaleOutputError, match="a holds what is no run"):
+        quick("a", "experts=true")
+    assert {p.read_bytes() for p in tmp_path.rglob("a/**/*") if p.is_file()} == {b"theirs"}
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/result.json").write_text("[1]")
+    with pytest.raises(StaleOutputError, match="b holds another run"):
+        quick("b")
+
+
+def test_only_the_runs_own_checkpoints_go(quick, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, "update", dying_at(3))
+        quick("a", "checkpoints=5")
+    for name in ("checkpoint-500", "checkpoint-best"):
+        (tmp_path / "a" / name).mkdir()
+        (tmp_path / "a" / name / "optimizer.pt").write_bytes(b"theirs")
+    quick("a", "checkpoints=5")
+    assert {p.name for p in (tmp_path / "a").glob("checkpoint*")} == {"checkpoint-500", "checkpoint-best"}
+
+
+def test_a_run_that_another_process_trains_is_refused(quick, tmp_path):
+    (tmp_path / "a").mkdir()
+    with locked(str(tmp_path / "a"), wait=False), pytest.raises(LockedOutputError, match="is being written by process"):
+        quick("a")
+    assert not (tmp_path / "a/log.jsonl").exists()
+    seen = []
+    update = module.update
+
+    def second(run, lr, batch):
+        if not seen:
+            seen.append(True)
+            with pytest.raises(LockedOutputError):
+                quick("a")
+        return update(run, lr, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "update", second)
+        quick("a")
+    assert seen and not (tmp_path / "a/lock").exists()
+
+
+def test_a_run_that_another_process_took_meanwhile_is_refused(quick, tmp_path, monkeypatch):
+    """Between the checks, which take seconds, and the lock."""
+    done = quick("a")
+    found = module.checked
+
+    def slow(*given):
+        answer = found(*given)
+        shutil.copytree(done, tmp_path / "b")
+        return answer
+
+    monkeypatch.setattr(module, "checked", slow)
+    with pytest.raises(LockedOutputError, match="another process has written it"):
+        quick("b")
+    assert (tmp_path / "b/result.json").read_bytes() == (done / "result.json").read_bytes()
+
+
+@pytest.mark.parametrize("flag", ["out", "start"])
+def test_a_run_is_a_local_folder(release, small, tmp_path, monkeypatch, flag):
+    monkeypatch.chdir(tmp_path)
+    places = {"out": "a"} | {flag: "s3://bucket/run"}
+    with pytest.raises(RecipeError, match=f"--{flag} s3://bucket/run: wanted a local folder"):
+        train(release, set=[f"model={small}"], **places)
+    with pytest.raises(RecipeError, match=f"--{flag} s3://bucket/run: wanted a local folder"):
+        train(release, set=[f"model={small}", "experts=true"], **places)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_may_be_named_by_its_uri(quick, small, release, tmp_path):
+    train(release, out=f"file://{tmp_path}/a", set=[f"model={small}"], holdout=0, samples_seen=16, workers=0)
+    assert (tmp_path / "a/result.json").is_file()
+    quick("b", start=f"file://{tmp_path}/a", samples_seen=16)
 
 
 def log_lines(out: Path) -> list[dict]:
