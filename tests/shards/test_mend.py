@@ -224,3 +224,25 @@ def test_pictures_that_do_not_decode(release, tmp_path):
     assert len(told) == 1 and row["uid"] in told[0]
     verify_release(str(release), fix=True, decode=True, out=str(tmp_path / "new"))
     assert verify(str(tmp_path / "new"), decode=True) == [] and len(uids(tmp_path / "new")) == 19
+
+
+def test_a_shard_behind_a_link_is_taken_over_itself(release, tmp_path):
+    """Tars in git-annex or DVC are links into its store; so may be what a killed attempt of an older version left."""
+    tar = release / "shards/00000000.tar"
+    (tmp_path / "annex").mkdir()
+    tar.rename(tmp_path / "annex/key")
+    tar.symlink_to("../../annex/key")
+    cut(release)
+    new = tmp_path / "deeper/down/new"
+    (new / "shards").mkdir(parents=True)
+    mend_again(release, new)
+    (new / "shards/00000000.tar").unlink()
+    (new / "shards/00000000.tar").symlink_to("../../annex/key")
+    (new / "manifest/release.json").unlink()
+    mend_again(release, new)
+    assert not (new / "shards/00000000.tar").is_symlink()
+    assert (new / "shards/00000000.tar").samefile(tmp_path / "annex/key")
+
+
+def mend_again(release: Path, new: Path) -> None:
+    assert verify_release(str(release), fix=True, out=str(new))["faults"] == 0
