@@ -234,15 +234,14 @@ def test_a_shard_behind_a_link_is_taken_over_itself(release, tmp_path):
     tar.symlink_to("../../annex/key")
     cut(release)
     new = tmp_path / "deeper/down/new"
-    (new / "shards").mkdir(parents=True)
-    mend_again(release, new)
+    mended(release, new)
     (new / "shards/00000000.tar").unlink()
     (new / "shards/00000000.tar").symlink_to("../../annex/key")
     (new / "manifest/release.json").unlink()
-    mend_again(release, new)
+    mended(release, new)
     assert not (new / "shards/00000000.tar").is_symlink()
     assert (new / "shards/00000000.tar").samefile(tmp_path / "annex/key")
 
 
-def mend_again(release: Path, new: Path) -> None:
+def mended(release: Path, new: Path) -> None:
     assert verify_release(str(release), fix=True, out=str(new))["faults"] == 0
