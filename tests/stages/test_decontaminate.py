@@ -20,6 +20,7 @@ from curation.recipe import load_recipe
 from curation.report.report import report
 from curation.run import run
 from curation.shards.manifest import Release
+from curation.shards.verify import verify_release
 from curation.signals import SIGNALS
 from curation.vectors import as_matrix, exact_cosine
 from tests.drawing import draw
@@ -100,6 +101,13 @@ def test_pictures_of_the_set_are_dropped_and_others_stay(spark, pool, calibrated
     assert cells[:2] == ["drawings", "10"] and cells[3] == str(len(leaked))
     beside = section.xpath('.//div[@class="two groups"]/div')
     assert len(beside) == min(12, len(leaked)) and all(len(each.xpath(".//img")) == 2 for each in beside)
+    for part in (tmp_path / "out/subset").glob("*.parquet"):
+        part.unlink()  # the verdicts are lost: of what leaked there is no row any more
+    mended = str(tmp_path / "mended")
+    assert verify_release(out, fix=True, out=mended)["faults"] == 0
+    report(mended)
+    [section] = html.parse(f"{mended}/report.html").xpath('//section[@id="leaks"]')
+    assert not section.xpath('.//div[@class="two groups"]/div')
 
 
 def test_a_pool_is_a_set_too_and_its_captions_count(spark, pool, model, tmp_path):
