@@ -35,8 +35,10 @@ def split(release: Release, holdout: float) -> tuple[list[str] | None, list[str]
     """(uids to train on, uids held out), in the release's order; the first is None, for all, where nothing is held out.
 
     The rule is a hash of the image_id: an image with several captions is never on both sides, and an image falls on
-    the same side in every release.
+    the same side in every release. RecipeError for a share that is none.
     """
+    if not 0 <= holdout < 1:
+        raise RecipeError(f"--holdout {holdout}: wanted a share of at least 0 and below 1")
     if holdout == 0:
         return None, []
     sides: tuple[list[str], list[str]] = ([], [])
@@ -47,8 +49,6 @@ def split(release: Release, holdout: float) -> tuple[list[str] | None, list[str]
 
 def sides(release: Release, holdout: float, uids: str | None) -> tuple[list[str] | None, int]:
     """(uids to train on, None for all; number of pairs held out)."""
-    if not 0 <= holdout < 1:
-        raise RecipeError(f"--holdout {holdout}: wanted a share of at least 0 and below 1")
     chosen, held = split(release, holdout)
     if uids is None:
         return chosen, len(held)

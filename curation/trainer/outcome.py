@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +45,20 @@ def of_retrieval(about: dict[str, Any], found: Outcome) -> Outcome:
     about |= {"pictures": len(found.hits["by_image"]), "captions": found.shown["pairs"]}
     about |= {"unreadable": found.shown["unreadable"], "chance": found.shown["chance"]["r1"]}
     return Outcome(about | {"metrics": metrics, "intervals": intervals}, found.hits)
+
+
+def numbered(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The same; where two sets of a task have one name, the second's is `NAME (2)`, so that neither hides the other."""
+    taken = {(one.shown["name"], one.shown["task"]) for one in outcomes}
+    seen, found = set(), []
+    for one in outcomes:
+        name, task = one.shown["name"], one.shown["task"]
+        if (name, task) in seen:
+            name = next(each for n in count(2) if ((each := f"{name} ({n})"), task) not in taken)
+            taken.add((name, task))
+        seen.add((name, task))
+        found.append(one._replace(shown=one.shown | {"name": name}))
+    return found
 
 
 def written(folder: Path, outcomes: Sequence[Outcome], details: bool) -> None:
