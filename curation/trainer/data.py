@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from curation.decode import decode_small
 from curation.errors import RecipeError, unknown
+from curation.lists import read_listed
 from curation.methods.shorter import reduce_tokens
 from curation.shards.captions import Captions
 from curation.shards.dataset import ManifestDataset
@@ -52,9 +52,14 @@ def sides(release: Release, holdout: float, uids: str | None) -> tuple[list[str]
     chosen, held = split(release, holdout)
     if uids is None:
         return chosen, len(held)
-    asked = frozenset(Path(uids).read_text().split())
+    asked = asked_for(uids)
     everything = chosen if chosen is not None else release.samples(["uid"])["uid"].to_pylist()
     return [uid for uid in everything if uid in asked], len(held)
+
+
+def asked_for(uids: str) -> frozenset[str]:
+    """The uids in a file: a line each, or DataComp's .npy as `curate export` writes it."""
+    return frozenset(uid for _, uid in read_listed(uids))
 
 
 def check_kinds(release: Release, weights: Captions) -> None:

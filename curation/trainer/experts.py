@@ -17,7 +17,7 @@ from curation.files import committing, join, write_json
 from curation.shards.manifest import Release
 from curation.tables import read_arrow, read_done
 from curation.trainer.checkpoints import check_folder
-from curation.trainer.data import split
+from curation.trainer.data import asked_for, split
 from curation.trainer.distributed import together
 from curation.trainer.scales import Scale
 
@@ -55,7 +55,7 @@ def members(release: Release, holdout: float, uids: str | None) -> dict[int, lis
     if GROUP not in release.shard_samples(0).column_names:
         raise RecipeError(f"experts: no column {GROUP} in {release.out}; wanted it among write_shards.signals")
     held = frozenset(split(release, holdout)[1])
-    asked = None if uids is None else frozenset(Path(uids).read_text().split())
+    asked = None if uids is None else asked_for(uids)
     found: dict[int, list[str]] = {}
     for row in release.samples(["uid", GROUP]).to_pylist():
         if row["uid"] not in held and (asked is None or row["uid"] in asked) and row[GROUP] is not None:

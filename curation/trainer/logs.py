@@ -61,6 +61,13 @@ def read_log(out: Path) -> list[dict[str, Any]]:
 
 def plot(out: Path, title: str, chance: float) -> None:
     """OUT/loss.png: the loss over the samples seen, with the loss of guessing, and where phases begin."""
+    from matplotlib import rc_context
+
+    with rc_context({"text.parse_math": False}):  # a name may have dollars in it
+        _plot(out, title, chance)
+
+
+def _plot(out: Path, title: str, chance: float) -> None:
     from matplotlib.figure import Figure
 
     lines = read_log(out)

@@ -111,7 +111,8 @@ def _checked(run: Run, chosen: list[str] | None) -> tuple[list[Phase], dict[str,
     check_kinds(run.release, plan.drawn)
     model, tokenizer, run.config = build_model(plan.model, run.seed, plan.loss)
     check_sizes(model, plan)
-    check_patches(model, share_kept(run), plan.patches)
+    for phase in found:
+        check_patches(model, share_kept(run), plan.patches, phase.side)
     Tokens(tokenizer, mode=plan.tokens).check()
     return found, read_mark(run.out, run.settings, world)
 

@@ -35,7 +35,7 @@ from curation.trainer.distributed import agree, gather, join, mean, own_sum, tog
 from curation.trainer.evaluate import evaluate
 from curation.trainer.logs import Log, event_writer, plot, read_log
 from curation.trainer.losses import STARTS, guessing, loss_of
-from curation.trainer.model import normalised
+from curation.trainer.model import normalised, side_of
 from curation.trainer.patches import drawn, grid_of
 from curation.trainer.phases import Phase, learning_rate
 from curation.trainer.run import Run, alone, checked, opened, prepare, share_kept
@@ -67,7 +67,7 @@ def train(
 
     --holdout is the share of images never trained on; --samples-seen replaces the scale's; --set NAME=VALUE replaces
     any setting of it, as loss=siglip (docs/trainer.md lists them); --uids is a file with the uids to train on, one a
-    line; --start is the folder of another run, whose weights are the first ones; --workers read and decode beside the
+    line, or a .npy of `curate export`; --start is the folder of another run, whose weights are the first ones; --workers read and decode beside the
     training and do not change the result; --device is cpu, cuda or, without torchrun, cuda:N, by default cuda where
     there is one. On the CPU the result is a function of the release, the settings and the number of ranks and threads.
     Raises RecipeError for a wrong setting, StaleOutputError where OUT holds another run, CurationError where the loss
@@ -144,7 +144,7 @@ def fit(run: Run, stretches: list[Phase], mark: dict[str, Any] | None, weights: 
             if mark and mark["phase"] == number:
                 run.optimizer.load_state_dict(read_optimizer(run.out / mark["folder"]))
             past, start = divmod(run.step - first, per_epoch)
-            side, strong = run.model.visual.image_size[0], run.plan.augment == "strong"
+            side, strong = side_of(run.model), run.plan.augment == "strong"
             collate = Collate(side, tokens, run.seed, epoch + past, strong)
             told = {"uids": phase.uids, "lanes": run.lanes, "batch": run.plan.batch}
             batches = Batches(run.release.out, collate, captions=run.plan.drawn, **told)

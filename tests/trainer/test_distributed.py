@@ -76,7 +76,7 @@ def test_two_processes_that_were_killed_go_on(release, small, two, log):
         ("device", "RecipeError", r"rank 1 of 2: --device gpu: not here; known: \['cpu'"),
         ("shard", "BrokenTableError", r"rank 1 of 2: .*00000001\.tar"),
         ("model", "MissingModelError", r"rank 1 of 2: no model 'local-dir:not-here': no open_clip_config\.json there"),
-        ("uids", "CurationError", r"rank 1 of 2: .*No such file.*not-here\.txt"),
+        ("uids", "RecipeError", r"rank 1 of 2: no file .*not-here\.txt; wanted a list"),
         ("result", "StaleOutputError", r"rank 1 of 2: .*FOREIGN holds another run, with {.*'seed': '7 \(wanted 0\)'"),
         ("locked", "LockedOutputError", r"rank 0 of 2: .*locked is being written by process \d+ on "),
         ("tensorboard", "RecipeError", r"rank 0 of 2: --tensorboard: its package is not here"),

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +23,7 @@ from curation.errors import (
     StaleOutputError,
 )
 from curation.files import locked
+from curation.shards.manifest import Release
 from curation.trainer import train as module
 from curation.trainer.data import Collate
 from curation.trainer.evaluate import evaluate
@@ -30,6 +32,7 @@ from curation.trainer.model import build_model, normalised
 from curation.trainer.phases import Phase, learning_rate
 from curation.trainer.scales import SCALES
 from curation.trainer.train import train
+from tests.trainer.conftest import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -324,6 +327,7 @@ def test_a_sample_without_numbers_is_named(quick, monkeypatch, tmp_path):
         ({"set": ["accumulate=5"]}, "accumulate=5"),
         ({"set": ["model=ViT-B-64"]}, "no model 'ViT-B-64'"),
         ({"set": ["keep_patches=0.5", "patches=grid"]}, "keeps one of"),
+        ({"set": ["model=coca_ViT-B-32"]}, "model 'coca_ViT-B-32': wanted .* found one that writes captions too"),
         ({"set": ["reduced_image=45"]}, "reduced_image=45: wanted .* a multiple of its patch"),
         ({"set": ["reduced_text=77"]}, "reduced_text=77"),
         ({"set": ["experts=true"]}, "a recipe without cluster_pairs"),
@@ -334,6 +338,34 @@ def test_wrong_settings_are_told_before_work(release, tmp_path, settings, messag
     with pytest.raises((RecipeError, MissingModelError), match=message):
         train(release, out=str(tmp_path / "a"), **settings)
     assert not (tmp_path / "a").exists()
+
+
+def test_patches_that_one_phase_cannot_keep_are_told_before_work(release, quick, tmp_path):
+    """Of 4 x 4 patches a quarter is one of each cell, of the 3 x 3 of the first phase it is not."""
+    changes = ["keep_patches=0.25", "patches=grid"]
+    with pytest.raises(RecipeError, match=r"patches=grid: a grid of 3 x 3 patches \(pictures of 24 px\) keeps one of"):
+        quick("a", *changes, "reduced_image=24")
+    assert not (tmp_path / "a").exists()
+    quick("a", *changes, "reduced_image=16")
+
+
+def test_a_tower_without_patches_trains(quick, tmp_path, log):
+    """ResNets of open_clip say their side as a number."""
+    vision = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 16, "patch_size": None}
+    config = {**SMALL, "model_cfg": SMALL["model_cfg"] | {"vision_cfg": vision}}
+    (tmp_path / "resnet").mkdir()
+    (tmp_path / "resnet/open_clip_config.json").write_text(json.dumps(config))
+    assert len(log(quick("a", f"model=local-dir:{tmp_path}/resnet", samples_seen=32))) == 2
+    for change in ("reduced_image=16", "keep_patches=0.5"):
+        with pytest.raises(RecipeError, match="wanted a vision transformer"):
+            quick("b", f"model=local-dir:{tmp_path}/resnet", change)
+
+
+def test_a_model_named_with_dollars_is_drawn_as_it_is(quick, small, tmp_path):
+    """Two of them would be a formula."""
+    shutil.copytree(small.removeprefix("local-dir:"), tmp_path / "m$a_{$b")
+    out = quick("a", f"model=local-dir:{tmp_path}/m$a_{{$b", samples_seen=16)
+    assert (out / "result.json").is_file() and (out / "loss.png").is_file()
 
 
 def test_a_shard_that_is_gone_is_told_before_work(release, tmp_path):
@@ -364,15 +396,18 @@ def test_an_unknown_model_is_told():
         build_model("ViT-Q", 0)
 
 
-def test_only_the_uids_asked_for(release, quick, tmp_path, monkeypatch):
-    from curation.shards.manifest import Release
-
+@pytest.mark.parametrize("name", ["uids.txt", "uids.npy"])
+def test_only_the_uids_asked_for(release, quick, tmp_path, monkeypatch, name):
     some = Release.open(release).samples(["uid"])["uid"].to_pylist()[::3]
-    (tmp_path / "uids.txt").write_text("\n".join([*some, "f" * 32]))
+    listed = [*some, "f" * 32]
+    if name.endswith(".npy"):  # as curate export writes them
+        np.save(tmp_path / name, np.array([(int(uid[:16], 16), int(uid[16:], 16)) for uid in listed], "u8,u8"))
+    else:
+        (tmp_path / name).write_text("\n".join(listed))
     seen = []
     update = module.update
     monkeypatch.setattr(module, "update", lambda r, lr, b: (seen.extend(b["uid"]), update(r, lr, b))[1])
-    quick("a", uids=str(tmp_path / "uids.txt"), samples_seen=32)
+    quick("a", uids=str(tmp_path / name), samples_seen=32)
     assert len(seen) == 32 and set(seen) <= set(some)
 
 
