@@ -47,7 +47,8 @@ def evaluate(
     tar or a folder of tars, with .cls (and --classes, a name a line) or .txt (a caption a line); CLIP_benchmark's
     layout, or a folder of several, such as DataComp's; a release or a pool. Labels give zero-shot classification, with
     --templates (a file, {c} for the name) or the set's own, averaged; captions give retrieval both ways. --probe adds
-    a linear probe where there are classes, on the train split, or on half of the pictures where there is none. --split is test, or else val.
+    a linear probe where there are classes, learnt on the train split, or on half of the pictures where there is none.
+    --split is test, or else val.
 
     --release is one that a model was trained on: retrieval among the pairs that `train` with the same --holdout left
     out. Of a release and of a pool at most --samples pairs count, of the smallest uids, as recall depends on their

@@ -67,9 +67,10 @@ def train(
 
     --holdout is the share of images never trained on; --samples-seen replaces the scale's; --set NAME=VALUE replaces
     any setting of it, as loss=siglip (docs/trainer.md lists them); --uids is a file with the uids to train on, one a
-    line, or a .npy of `curate export`; --start is the folder of another run, whose weights are the first ones; --workers read and decode beside the
-    training and do not change the result; --device is cpu, cuda or, without torchrun, cuda:N, by default cuda where
-    there is one. On the CPU the result is a function of the release, the settings and the number of ranks and threads.
+    line or as `curate export` writes them; --start is the folder of another run, whose weights are the first ones;
+    --workers read and decode beside the training and do not change the result; --device is cpu, cuda or, without
+    torchrun, cuda:N, by default cuda where there is one. On the CPU the result is a function of the release, the
+    settings and the number of ranks and threads.
     Raises RecipeError for a wrong setting, StaleOutputError where OUT holds another run, CurationError where the loss
     stops being a number.
     """
