@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from curation.errors import RecipeError
-from curation.files import write_json
 from curation.shards.manifest import Release
 from curation.trainer.checkpoints import local_folder
 from curation.trainer.classes import accuracies, class_vectors
@@ -69,16 +68,14 @@ def evaluate(
     if held is not None:
         found = _retrieved(model, held, device, resamples, seed)
         result |= found.shown
-        about = {"name": set_name(Path(release)), "split": "held out", "task": RETRIEVAL, "main_metric": MEAN_RECALL_1}
-        outcomes.append(of_retrieval(about, found))
+        outcomes.append(_of_held_out(release, found))
     outcomes = numbered(outcomes)
     of_sets = outcomes[: len(outcomes) - (held is not None)]
     if of_sets:
         result |= {"model": model.name, "sets": [one.shown for one in of_sets]}
         result["average"] = float(np.mean([one.main for one in of_sets if one.shown["task"] != PROBE]))
     if out is not None:
-        write_json(str(Path(out, "evaluation.json")), result)
-        written(Path(out), outcomes, details)
+        written(Path(out), result, outcomes, details)
     return result
 
 
@@ -88,6 +85,12 @@ def _held_out(release: str, holdout: float, samples: int) -> Pictures:
     if not held:
         raise RecipeError(f"{release}: no image held out at --holdout {holdout}")
     return release_pictures(release, samples, sorted(held)[:samples])
+
+
+def _of_held_out(release: str, found: Outcome) -> Outcome:
+    """The pairs that training left out, as a set beside the others."""
+    about = {"name": set_name(Path(release)), "split": "held out", "task": RETRIEVAL, "main_metric": MEAN_RECALL_1}
+    return of_retrieval(about, found)
 
 
 def _outcomes(

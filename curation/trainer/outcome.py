@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from curation.files import committing
+from curation.files import committing, write_json
 from curation.report.drawing import Picture, Theme, figure, label_width
 
 # CLIP_benchmark names the recall by what is looked for: image_retrieval finds the image of a text.
@@ -61,8 +61,9 @@ def numbered(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return found
 
 
-def written(folder: Path, outcomes: Sequence[Outcome], details: bool) -> None:
-    """evaluation.md and evaluation.svg in a folder, and hits.npz of all sets."""
+def written(folder: Path, result: dict[str, Any], outcomes: Sequence[Outcome], details: bool) -> None:
+    """evaluation.json, evaluation.md and evaluation.svg in a folder, and hits.npz of all sets."""
+    write_json(str(folder / "evaluation.json"), result)
     _write(folder / "evaluation.md", markdown(outcomes).encode())
     _write(folder / "evaluation.svg", plot(outcomes).svg().encode())
     if details:
