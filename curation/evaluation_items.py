@@ -13,17 +13,20 @@ from curation.shards.walk import member_text, tar_samples
 
 MOST_FILES = 10_000_000  # of a folder: more is no evaluation set
 PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
+SHOWN = 5  # entries in a message
 WANTED = "wanted a folder of pictures or tars, a tar, a .txt list of paths, or a pool"
 
 
 def evaluation_items(source: str) -> pa.Table:
     """item (its name in the set), caption (null where there is none), image (a pointer) and set of a NAME=PATH.
 
-    In the order of the names; RecipeError where PATH holds no picture.
+    In the order of the names; RecipeError where PATH holds no picture. A PATH alone may have an = after a slash.
     """
-    name, equals, path = source.rpartition("=")
+    name, equals, path = source.partition("=")
+    if not equals or "/" in name:
+        name, path = "", source
     folder = absolute(path)
-    name = name if equals else folder.rpartition("/")[2]
+    name = name or folder.rpartition("/")[2]
     rows = _pool_rows(folder) if _is_pool(folder) else list(_rows(folder))
     if not rows:
         raise RecipeError(f"calibrate: {path} has no pictures; {WANTED}")
@@ -51,13 +54,11 @@ def _pool_rows(folder: str) -> list[dict[str, Any]]:
 
 
 def _rows(uri: str) -> Iterator[dict[str, Any]]:
-    from curation.sources.folders import list_folder
-
     path = local_path(uri)
     if path is None or not os.path.exists(path):
         raise RecipeError(f"calibrate: no {uri} on this machine; {WANTED}")
     if os.path.isdir(path):
-        for name in list_folder(path, MOST_FILES)[0]:
+        for name in _files(path):
             yield from (
                 _tar_rows(join(uri, name), f"{name}/") if name.endswith(".tar") else [_row(name, join(uri, name))]
             )
@@ -69,6 +70,23 @@ def _rows(uri: str) -> Iterator[dict[str, Any]]:
                 yield _row(line, absolute(os.path.join(os.path.dirname(path), line)))
     else:
         raise RecipeError(f"calibrate: {uri} is a file of another kind; {WANTED}")
+
+
+def _files(folder: str) -> list[str]:
+    """The files of a folder, links to files as well: it was named by whoever calls, and snapshots of the Hugging Face
+    hub consist of links. RecipeError for any other entry, which would be missing from the set without a word.
+    """
+    from curation.sources.folders import list_folder
+
+    files, rejects = list_folder(folder, MOST_FILES)
+    linked = {each.item for each in rejects if os.path.isfile(os.path.join(folder, each.item))}
+    other = sorted(f"{each.item} ({each.detail})" for each in rejects if each.item not in linked)
+    if other:
+        told = ", ".join(other[:SHOWN])
+        raise RecipeError(
+            f"calibrate: {folder}: {len(other)} entries cannot be read: {told}; wanted files, or links to files"
+        )
+    return sorted([*files, *linked])
 
 
 def _row(item: str, uri: str, offset: int = 0, length: int | None = None, caption: str | None = None) -> dict[str, Any]:

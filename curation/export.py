@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 from curation.errors import RecipeError, SchemaError, StaleOutputError
 from curation.files import absolute, committing, exists, join
 from curation.methods.identifiers import datacomp_uid
+from curation.partial import whole_folder
 from curation.parts import write_part
 from curation.report.parts import read_where
 from curation.shards.manifest import Release
@@ -55,17 +57,17 @@ def export(
     for place in filter(None, (file, metadata)):
         if exists(place):
             raise StaleOutputError(f"{place} exists: name another file or folder")
-    words = [np.empty(0, KIND)]
-    for number, rows in enumerate(_kept(release, uid != "own" or metadata is not None)):
-        ids = _ids(release, rows, uid)
-        words.append(_words(ids, out))
-        if metadata is not None:
-            batch = _metadata(release, rows, ids)
-            write_part(absolute(metadata), f"{number:08d}", batch.to_batches(), METADATA)
-    subset = np.concatenate(words)
-    subset = subset[np.lexsort((subset["f1"], subset["f0"]))]
-    subset = subset[np.append(True, subset[1:] != subset[:-1])[: len(subset)]]
-    with committing(absolute(file)) as opened:
+    # The folder gets its name in the end, right before the file does: with neither there the same command goes on.
+    with committing(absolute(file)) as opened, whole_folder(metadata) if metadata else nullcontext() as folder:
+        words = [np.empty(0, KIND)]
+        for number, rows in enumerate(_kept(release, uid != "own" or metadata is not None)):
+            ids = _ids(release, rows, uid)
+            words.append(_words(ids, out))
+            if folder is not None:
+                write_part(folder, f"{number:08d}", _metadata(release, rows, ids).to_batches(), METADATA)
+        subset = np.concatenate(words)
+        subset = subset[np.lexsort((subset["f1"], subset["f0"]))]
+        subset = subset[np.append(True, subset[1:] != subset[:-1])[: len(subset)]]
         np.lib.format.write_array(opened, subset, (1, 0))
     return {"subset": file, "uids": len(subset)} | ({"metadata": metadata} if metadata else {})
 

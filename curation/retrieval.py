@@ -6,8 +6,9 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 
-from curation.errors import RecipeError, StaleOutputError
-from curation.files import absolute, committing, exists, join
+from curation.errors import RecipeError
+from curation.files import absolute, committing, join
+from curation.partial import whole_folder
 from curation.parts import parquet_writer, part_uris
 from curation.shards.manifest import Release
 from curation.shards.writer import vectors_name
@@ -34,21 +35,20 @@ def retrieval(
     if not found:
         there = sorted({name.split(".")[1] for name in listed})
         raise RecipeError(f"{out}: no vectors of {images} or {captions}, only of {there}; see write_shards.embeddings")
-    if exists(folder):
-        raise StaleOutputError(f"{folder} exists: name another folder")
-    part_uris(release.out, release.mark["embeddings"])  # before the first is copied: none is damaged
-    digits = len(str(len(shards)))  # as clip-retrieval pads them, so that names sort as numbers do
-    for place, number in enumerate(shards):
-        for kind, name in found.items():
-            source = join(release.out, vectors_name(number, name))
-            with fsspec.open(source, "rb") as file, committing(_name(folder, kind, place, digits, "npy")) as copy:
-                shutil.copyfileobj(file, copy, COPY_BYTES)
-        rows = _metadata(release.shard_samples(number))
-        with (
-            committing(_name(folder, "metadata", place, digits, "parquet")) as file,
-            parquet_writer(file, rows.schema) as writer,
-        ):
-            writer.write_table(rows)
+    with whole_folder(folder) as place:
+        part_uris(release.out, release.mark["embeddings"])  # before the first is copied: none is damaged
+        digits = len(str(len(shards)))  # as clip-retrieval pads them, so that names sort as numbers do
+        for index, number in enumerate(shards):
+            for kind, name in found.items():
+                source = join(release.out, vectors_name(number, name))
+                with fsspec.open(source, "rb") as file, committing(_name(place, kind, index, digits, "npy")) as copy:
+                    shutil.copyfileobj(file, copy, COPY_BYTES)
+            rows = _metadata(release.shard_samples(number))
+            with (
+                committing(_name(place, "metadata", index, digits, "parquet")) as file,
+                parquet_writer(file, rows.schema) as writer,
+            ):
+                writer.write_table(rows)
     return {"folder": folder, "samples": sum(tar["rows"] for tar in release.tars), "files": len(shards), **found}
 
 

@@ -10,6 +10,7 @@ from curation.recipe import load_recipe
 from curation.report.report import report
 from curation.run import run
 from curation.shards.manifest import Release
+from curation.shards.verify import verify_release
 from tests.made_release import make_release
 
 FIRST = """
@@ -75,6 +76,19 @@ def test_the_report_shows_each_group_beside_what_stays(first):
         assert len(group.xpath(".//img")) == len(uids) >= 2
         staying = [uid for uid in kept if uid.startswith(uids[0])]
         assert len(staying) == 1 and not any(uid.startswith(gone) for uid in kept for gone in uids[1:])
+
+
+def test_the_report_of_a_mended_release_shows_what_it_still_knows(first, tmp_path):
+    """Its verdicts were lost: of what had gone there is no row any more."""
+    shutil.copytree(first, tmp_path / "lost")
+    for part in (tmp_path / "lost/subset").glob("*.parquet"):
+        part.unlink()
+    mended = str(tmp_path / "mended")
+    assert verify_release(str(tmp_path / "lost"), fix=True, out=mended)["faults"] == 0
+    report(mended)
+    [section] = html.parse(f"{mended}/report.html").xpath('//section[@id="duplicates"]')
+    groups = section.xpath('.//div[@class="two groups"]/div')
+    assert groups and all(len(group.xpath(".//code")) == 1 for group in groups)  # what stays
 
 
 def test_a_second_release_repeats_nothing_of_the_first(spark, first, own_pool, model, tmp_path):

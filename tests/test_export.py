@@ -5,10 +5,12 @@ import itertools
 import json
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import curation.export as module
 from curation.errors import BrokenTableError, RecipeError, SchemaError, StaleOutputError
 from curation.export import METADATA, _words, export
 from curation.methods import datacomp_uid
@@ -64,6 +66,27 @@ def test_uids_of_datacomp_and_its_metadata(unchanged, tmp_path):
         assert (row["original_width"], row["original_height"]) == (sample["width"], sample["height"])
         assert row["clip_b32_similarity_score"] == sample["clip_score"] and row["clip_l14_similarity_score"] is None
         assert row["sha256"] == sample["sha256"]
+
+
+def test_an_interrupted_export_goes_on_with_the_same_command(unchanged, tmp_path, monkeypatch):
+    file, folder = str(tmp_path / "s.npy"), tmp_path / "metadata"
+    write, written = module.write_part, []
+
+    def interrupted(*given):
+        if written:
+            raise KeyboardInterrupt
+        written.append(write(*given))
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "write_part", interrupted)
+        export(unchanged.out, file, metadata=str(folder))
+    assert written and not list(tmp_path.iterdir())
+    (tmp_path / "metadata.partial").mkdir()
+    (tmp_path / "metadata.partial/00000009.parquet").write_bytes(b"of a killed command")
+    assert export(unchanged.out, file, metadata=str(folder))["metadata"] == str(folder)
+    rows = sum(pq.read_metadata(part).num_rows for part in folder.iterdir())
+    assert rows == len(np.load(file)) == len(unchanged.kept)
+    assert {each.name for each in tmp_path.iterdir()} == {"metadata", "s.npy"}
 
 
 def test_what_cannot_be_said_is_refused(made, tmp_path):
@@ -144,3 +167,13 @@ def test_mds_in_several_files(made, tmp_path, monkeypatch):
     export(made.out, str(tmp_path / "mds"), format="mds")
     index = json.loads((tmp_path / "mds/index.json").read_text())
     assert len(index["shards"]) > 5 and sum(s["samples"] for s in index["shards"]) == len(made.kept)
+
+
+def test_metadata_in_an_object_store(unchanged, bucket, tmp_path):
+    export(unchanged.out, f"{bucket}/s.npy", metadata=f"{bucket}/metadata")
+    export(unchanged.out, str(tmp_path / "s.npy"), metadata=str(tmp_path / "metadata"))
+    store = fsspec.filesystem("s3", use_listings_cache=False)
+    names = sorted(name.partition("/")[2] for name in store.find(bucket.removeprefix("s3://")))
+    assert names == sorted(str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*.*"))
+    with pytest.raises(StaleOutputError, match="metadata exists"):
+        export(unchanged.out, f"{bucket}/t.npy", metadata=f"{bucket}/metadata")

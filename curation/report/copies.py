@@ -25,7 +25,8 @@ LEAKS = 12  # leaked pairs shown of one step
 def duplicate_groups(release: Release) -> list[dict[str, Any]]:
     """Of each step that has the side table `duplicates`: how many pairs it dropped as such, and its largest groups
     among those of smallest uid: `size` there, a card of the pair that stays (null: of an earlier release) and cards of
-    some that go. A step without duplicates, or whose table the store no longer has, is left out.
+    some that go, but for those that a mended release has lost. A step without duplicates, or whose table the store no
+    longer has, is left out.
     """
     found = []
     for number, step in enumerate(release.mark["stages"]):
@@ -68,7 +69,8 @@ def _groups(release: Release, rows: pa.Table) -> list[dict[str, Any]]:
         members = rows.filter(pc.equal(rows["group"], name)).slice(0, MEMBERS).to_pylist()
         stays = members[0]["representative"]
         cards = {card["uid"]: card for card in pool_cards(Pairs.of(release, [*filter(None, [stays]), *_uids(members)]))}
-        gone = [cards[row["uid"]] | {"detail": _similarity(row["similarity"])} for row in members]
+        known = [row for row in members if row["uid"] in cards]
+        gone = [cards[row["uid"]] | {"detail": _similarity(row["similarity"])} for row in known]
         shown.append({"size": size, "stays": cards.get(stays), "gone": gone})
     return shown
 
@@ -85,6 +87,7 @@ def _leaked(release: Release, number: int, evaluation: str) -> list[dict[str, An
     rows = _first(release, number, None, LEAKS, pc.field("drop_reason") == "evaluation_image")
     rows = [] if rows is None else rows.to_pylist()
     cards = {card["uid"]: card for card in pool_cards(Pairs.of(release, _uids(rows)))}
+    rows = [row for row in rows if row["uid"] in cards]  # a mended release may have lost some
     originals = _originals(evaluation, rows)
     shown = []
     for row, original in zip(rows, originals):

@@ -23,10 +23,10 @@ def link(source: str, out: str, part: dict[str, Any]) -> None:
     old, new = local_path(uri), local_path(target)
     if old is not None and new is not None:
         os.makedirs(os.path.dirname(new), exist_ok=True)
-        if os.path.exists(new):
+        if os.path.lexists(new):
             os.unlink(new)  # of a killed attempt
         try:
-            return os.link(old, new)
+            return os.link(os.path.realpath(old), new)  # of a link (git-annex, DVC) the file
         except OSError as error:
             if error.errno not in NO_LINK:
                 raise

@@ -85,7 +85,7 @@ class ManifestDataset(IterableDataset):
         self.transform, self.tokenizer, self.decode = transform, tokenizer, decode
         self.captions, self.columns = captions, tuple(columns)
         self.cache = ShardCache(cache or default_folder(), cache_bytes)
-        self.chosen, self.weights, self.selection = select(self.release, uids, where, weights)
+        self.chosen, self.weights, self.selection = select(self.release, uids, where, weights, self.columns)
         self.samples = samples
         self.done: tuple[tuple[int, int], ...] = ()
         self.skipped = self.given = 0

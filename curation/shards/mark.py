@@ -43,6 +43,9 @@ def parsed(text: bytes) -> tuple[dict[str, Any] | None, str | None]:
             return None, f"wanted a field {name} of type {kind.__name__}, found {found}"
     if not all(type(count) is int for count in mark["counts"].values()):
         return None, f"wanted whole numbers in counts, found {str(mark['counts'])[:SHOWN]}"
+    stages = mark.get("stages", [])
+    if not isinstance(stages, list) or not all(isinstance(each, dict) for each in stages):
+        return None, f"wanted a list of objects in stages, found {str(stages)[:SHOWN]}"
     for kind, folder in (PARTS | OPTIONAL).items():
         for number, part in enumerate(mark.get(kind, [])):
             if not _is_part(part, folder):

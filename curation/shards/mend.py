@@ -46,14 +46,15 @@ def mend(out: str, new: str, sound: list[bool], *, decode: bool = False) -> dict
     `sound` says of each shard whether it can stay as it is; the others are written again without the samples whose
     picture, caption or record is not as their row says. A row that the manifest has lost is made from the sample's own
     .json; a verdict that is lost stays lost, but for the samples there are. Embeddings beside the tars stay only where
-    all can still be told which sample they are of.
+    all can still be told which sample they are of. StaleOutputError where NEW was made of other shards or without DECODE.
     """
     source = lenient(out)
     earlier = source.mark.get("changes", [])
     source.mark["changes"] = [part for part in earlier if not check_bytes(source, part)[1]]
     if not _vectors_stay(source):
         source.mark.pop("embeddings", None)
-    key = hex_id("mend", *(part["sha256"] for kind in ("tars", "samples", "subset") for part in source.mark[kind]))
+    parts = [part["sha256"] for kind in ("tars", "samples", "subset") for part in source.mark[kind]]
+    key = hex_id("mend", *parts, str(decode), *map(str, sound))
     with derive.claimed(new, key, source) as folder:
         if (done := read_record(join(folder, MARK))) is None:
             schema = _schema(source)

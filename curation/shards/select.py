@@ -29,14 +29,21 @@ class Selection(NamedTuple):
 
 
 def select(
-    release: Release, uids: Iterable[str] | str | None, where: Mapping[str, Any] | None, weights: Weights | None
+    release: Release,
+    uids: Iterable[str] | str | None,
+    where: Mapping[str, Any] | None,
+    weights: Weights | None,
+    columns: Iterable[str] = (),
 ) -> Selection:
     """The rows of these uids (or of the list in a file) that pass every bound, as a recipe writes them.
 
-    A weight of 0, or none in a mapping, leaves a row out. RecipeError for what the manifest does not have.
+    A weight of 0, or none in a mapping, leaves a row out. RecipeError for what the manifest does not have, of
+    `columns` that are to be read later, too.
     """
     shards = len(release.tars)
     schema = parquet_schema(release.out, release.mark["samples"]) if shards else pa.schema([])
+    if shards and (missing := set(columns) - set(schema.names)):
+        raise unknown("column", missing, schema.names, f"columns of {release.out}")
     bounds = {name: _bound(name, bound, schema, release.out) for name, bound in (where or {}).items()}
     wanted = None if uids is None else _values(uids)
     if wanted is None and not bounds and weights is None:

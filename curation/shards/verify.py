@@ -84,6 +84,8 @@ def verify_release(
     if fix and faults:
         told |= _mended(release, out, decode) | {"faults_mended": len(faults)}
         faults = verify(out, show, decode=decode)
+        for fault in faults:
+            print(f"{out}: {fault}", file=sys.stderr)
     return told | {"faults": len(faults) + len(rescored) + len(asked)}
 
 

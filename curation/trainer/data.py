@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from curation.decode import decode_small
 from curation.errors import RecipeError, unknown
+from curation.lists import read_listed
 from curation.methods.shorter import reduce_tokens
 from curation.shards.captions import Captions
 from curation.shards.dataset import ManifestDataset
@@ -35,8 +35,10 @@ def split(release: Release, holdout: float) -> tuple[list[str] | None, list[str]
     """(uids to train on, uids held out), in the release's order; the first is None, for all, where nothing is held out.
 
     The rule is a hash of the image_id: an image with several captions is never on both sides, and an image falls on
-    the same side in every release.
+    the same side in every release. RecipeError for a share that is none.
     """
+    if not 0 <= holdout < 1:
+        raise RecipeError(f"--holdout {holdout}: wanted a share of at least 0 and below 1")
     if holdout == 0:
         return None, []
     sides: tuple[list[str], list[str]] = ([], [])
@@ -47,14 +49,17 @@ def split(release: Release, holdout: float) -> tuple[list[str] | None, list[str]
 
 def sides(release: Release, holdout: float, uids: str | None) -> tuple[list[str] | None, int]:
     """(uids to train on, None for all; number of pairs held out)."""
-    if not 0 <= holdout < 1:
-        raise RecipeError(f"--holdout {holdout}: wanted a share of at least 0 and below 1")
     chosen, held = split(release, holdout)
     if uids is None:
         return chosen, len(held)
-    asked = frozenset(Path(uids).read_text().split())
+    asked = asked_for(uids)
     everything = chosen if chosen is not None else release.samples(["uid"])["uid"].to_pylist()
     return [uid for uid in everything if uid in asked], len(held)
+
+
+def asked_for(uids: str) -> frozenset[str]:
+    """The uids in a file: a line each, or DataComp's .npy as `curate export` writes it."""
+    return frozenset(uid for _, uid in read_listed(uids))
 
 
 def check_kinds(release: Release, weights: Captions) -> None:

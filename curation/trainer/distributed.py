@@ -34,7 +34,7 @@ def join(device: str | None) -> Place:
     """
     rank, world = _ranks()
     with together():
-        name = _device(device, world)
+        name = own_device(device, world)
     kinds = everyones(torch.device(name).type)
     if len(set(kinds)) > 1:
         raise RecipeError(f"--device: ranks are on, rank by rank, {kinds}; wanted cpu, or a GPU for each")
@@ -51,8 +51,8 @@ def _ranks() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _device(device: str | None, world: int) -> str:
-    """cpu or cuda:N, this rank's; RecipeError where it cannot be."""
+def own_device(device: str | None, world: int) -> str:
+    """cpu or cuda:N, this rank's of so many; RecipeError where it cannot be."""
     name = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda:") and world > 1:
         raise RecipeError(f"--device {name}: all {world} ranks would share it; wanted --device cuda: to each its own")

@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 
 from curation.errors import RecipeError
-from curation.files import write_json
 from curation.shards.manifest import Release
+from curation.trainer.checkpoints import local_folder
 from curation.trainer.classes import accuracies, class_vectors
 from curation.trainer.data import split as sides
 from curation.trainer.data import uniform
+from curation.trainer.distributed import own_device
 from curation.trainer.ensembles import Ensemble, open_model, weighed
 from curation.trainer.layouts import Pictures, release_pictures
-from curation.trainer.outcome import Outcome, of_classes, of_retrieval, written
+from curation.trainer.outcome import Outcome, numbered, of_classes, of_retrieval, written
 from curation.trainer.probe import linear_probe
 from curation.trainer.retrieval import recalls, retrieval, ways
-from curation.trainer.sets import CLASSIFICATION, PROBE, RETRIEVAL, EvaluationSet, open_sets
+from curation.trainer.sets import CLASSIFICATION, MEAN_RECALL_1, PROBE, RETRIEVAL, EvaluationSet, open_sets, set_name
 
 __all__ = ["evaluate", "retrieval"]
 
@@ -45,7 +46,8 @@ def evaluate(
     tar or a folder of tars, with .cls (and --classes, a name a line) or .txt (a caption a line); CLIP_benchmark's
     layout, or a folder of several, such as DataComp's; a release or a pool. Labels give zero-shot classification, with
     --templates (a file, {c} for the name) or the set's own, averaged; captions give retrieval both ways. --probe adds
-    a linear probe, on the train split, or on half of the pictures where there is none. --split is test, or else val.
+    a linear probe where there are classes, learnt on the train split, or on half of the pictures where there is none.
+    --split is test, or else val.
 
     --release is one that a model was trained on: retrieval among the pairs that `train` with the same --holdout left
     out. Of a release and of a pool at most --samples pairs count, of the smallest uids, as recall depends on their
@@ -54,20 +56,26 @@ def evaluate(
     """
     if not data and release is None:
         raise RecipeError("evaluate: wanted --data or --release")
+    device, out = device and own_device(device, 1), out and local_folder("--out", out)
     held = _held_out(release, holdout, samples) if release is not None else None
     settings = {"split": split, "classes": classes, "templates": templates, "limit": samples}
     sets = [found for path in data or [] for found in open_sets(path, **settings)]
+    if probe and all(each.pictures.labels is None for each in sets):
+        raise RecipeError(f"--probe: wanted a set with classes in --data, found none in {[each.name for each in sets]}")
     model = open_model(run, device)
     result: dict[str, Any] = {}
-    if held is not None:
-        result = _retrieved(model, held, device, resamples, seed).shown
     outcomes = [one for each in sets for one in _outcomes(model, each, probe, device, (resamples, seed))]
-    if outcomes:
-        result |= {"model": model.name, "sets": [one.shown for one in outcomes]}
-        result["average"] = float(np.mean([one.main for one in outcomes if one.shown["task"] != PROBE]))
+    if held is not None:
+        found = _retrieved(model, held, device, resamples, seed)
+        result |= found.shown
+        outcomes.append(_of_held_out(release, found))
+    outcomes = numbered(outcomes)
+    of_sets = outcomes[: len(outcomes) - (held is not None)]
+    if of_sets:
+        result |= {"model": model.name, "sets": [one.shown for one in of_sets]}
+        result["average"] = float(np.mean([one.main for one in of_sets if one.shown["task"] != PROBE]))
     if out is not None:
-        write_json(str(Path(out, "evaluation.json")), result)
-        written(Path(out), outcomes, details)
+        written(Path(out), result, outcomes, details)
     return result
 
 
@@ -79,11 +87,18 @@ def _held_out(release: str, holdout: float, samples: int) -> Pictures:
     return release_pictures(release, samples, sorted(held)[:samples])
 
 
+def _of_held_out(release: str, found: Outcome) -> Outcome:
+    """The pairs that training left out, as a set beside the others."""
+    about = {"name": set_name(Path(release)), "split": "held out", "task": RETRIEVAL, "main_metric": MEAN_RECALL_1}
+    return of_retrieval(about, found)
+
+
 def _outcomes(
     model: Ensemble, each: EvaluationSet, probe: bool, device: str | None, drawn: tuple[int, int]
 ) -> list[Outcome]:
     """What the model does on one set: one outcome, or two with the probe."""
-    print(f"{each.name}: {len(each.pictures.keys)} pictures of {each.split}", file=sys.stderr, flush=True)
+    told = ", no probe: captions and no classes" if probe and each.pictures.labels is None else ""
+    print(f"{each.name}: {len(each.pictures.keys)} pictures of {each.split}{told}", file=sys.stderr, flush=True)
     about = {"name": each.name, "split": each.split, "main_metric": each.main_metric}
     if each.pictures.labels is None:
         found = _retrieved(model, each.pictures, device, *drawn)

@@ -16,12 +16,14 @@ from curation.errors import RecipeError
 from curation.files import committing, join, write_json
 from curation.shards.manifest import Release
 from curation.tables import read_arrow, read_done
-from curation.trainer.data import split
+from curation.trainer.checkpoints import check_folder
+from curation.trainer.data import asked_for, split
 from curation.trainer.distributed import together
 from curation.trainer.scales import Scale
 
 SEED_SHARE = 27 / 32  # of samples seen: the paper's seed is epoch 27 of 32 (section 4.1, from memory)
 STAGE, GROUP = "cluster_pairs", "cluster_group"
+SEED = "seed"  # the folder of the first of the runs
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def members(release: Release, holdout: float, uids: str | None) -> dict[int, lis
     if GROUP not in release.shard_samples(0).column_names:
         raise RecipeError(f"experts: no column {GROUP} in {release.out}; wanted it among write_shards.signals")
     held = frozenset(split(release, holdout)[1])
-    asked = None if uids is None else frozenset(Path(uids).read_text().split())
+    asked = None if uids is None else asked_for(uids)
     found: dict[int, list[str]] = {}
     for row in release.samples(["uid", GROUP]).to_pylist():
         if row["uid"] not in held and (asked is None or row["uid"] in asked) and row[GROUP] is not None:
@@ -89,7 +91,7 @@ def write_routing(out: Path, found: Groups, groups: Sequence[int]) -> None:
     folders = [f"expert-{group}" for group in groups]
     write_json(
         str(out / "experts.json"),
-        {"seed": "seed", "experts": folders, "groups": found.groups.tolist(), "caption_model": found.model},
+        {"seed": SEED, "experts": folders, "groups": found.groups.tolist(), "caption_model": found.model},
     )
 
 
@@ -98,21 +100,23 @@ def train_experts(release: str, plan: Scale, settings: dict[str, Any], uids: str
     from curation.trainer.train import train
 
     with together():
-        opened, out = Release.open(release), Path(settings["out"])
+        out = Path(settings["out"])
+        check_folder(out, [SEED])
+        opened = Release.open(release)
         found, groups = read_groups(opened), members(opened, settings["holdout"], uids)
         seed, seen = lengths(plan, groups)
     others = [change for change in settings["set"] or [] if not change.startswith("samples_seen=")]  # told below
     changes = [*others, "experts=false", "phases=false"]
     same = {n: settings[n] for n in ("scale", "seed", "holdout", "workers", "device", "tensorboard")}
-    first = {"out": str(out / "seed"), "uids": uids, "start": settings["start"], "samples_seen": seed}
-    results = {"seed": train(release, set=changes, **same, **first)}
+    first = {"out": str(out / SEED), "uids": uids, "start": settings["start"], "samples_seen": seed}
+    results = {SEED: train(release, set=changes, **same, **first)}
     for group, chosen in groups.items():
         listed = out / f"expert-{group}.uids"
         with committing(str(listed)) as file:
             file.write("\n".join(chosen).encode())
         own = {"out": str(out / f"expert-{group}"), "uids": str(listed), "start": first["out"]}
         results[f"expert-{group}"] = train(release, set=changes, **same, **own, samples_seen=seen[group])
-    if results["seed"] is None:
+    if results[SEED] is None:
         return None
     write_routing(out, found, list(groups))
     return {"out": str(out), "runs": results}

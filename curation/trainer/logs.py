@@ -16,7 +16,6 @@ class Log:
     """RUN/log.jsonl, to go on from a step: what a killed run wrote of later steps is forgotten."""
 
     def __init__(self, out: Path, step: int, steps: int, tensorboard: bool = False) -> None:
-        self.events = _events(out, step) if tensorboard else None
         out.mkdir(parents=True, exist_ok=True)
         self.every = max(steps // SHOWN, 1)
         path = out / "log.jsonl"
@@ -26,6 +25,7 @@ class Log:
         with committing(str(path)) as file:  # a kill in the middle of this must not lose what is kept
             file.write("".join(kept).encode())
         self.file = open(path, "a", buffering=1)  # noqa: SIM115 - closed by close()
+        self.events = event_writer()(str(out / "tensorboard"), purge_step=step + 1) if tensorboard else None
 
     def add(self, values: dict[str, Any]) -> None:
         """One line of one step."""
@@ -45,12 +45,13 @@ class Log:
             self.events.close()
 
 
-def _events(out: Path, step: int) -> Any:
+def event_writer() -> Any:
+    """TensorBoard's class; RecipeError where its package is not here."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise RecipeError("--tensorboard: its package is not here: pip install 'curation[tensorboard]'") from error
-    return SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+    return SummaryWriter
 
 
 def read_log(out: Path) -> list[dict[str, Any]]:
@@ -60,6 +61,13 @@ def read_log(out: Path) -> list[dict[str, Any]]:
 
 def plot(out: Path, title: str, chance: float) -> None:
     """OUT/loss.png: the loss over the samples seen, with the loss of guessing, and where phases begin."""
+    from matplotlib import rc_context
+
+    with rc_context({"text.parse_math": False}):  # a name may have dollars in it
+        _plot(out, title, chance)
+
+
+def _plot(out: Path, title: str, chance: float) -> None:
     from matplotlib.figure import Figure
 
     lines = read_log(out)

@@ -27,7 +27,7 @@ def configuration(name: str, loss: str = "clip") -> dict[str, Any]:
     """The open_clip_config.json of a packaged model, of an architecture of open_clip, or of the folder in
     `local-dir:FOLDER` (the architecture alone), with the loss's learned numbers.
 
-    MissingModelError where there is none.
+    MissingModelError where there is none, RecipeError where it is no CLIP or has what the loss cannot use.
     """
     ensure_torchvision()
     import open_clip
@@ -39,6 +39,8 @@ def configuration(name: str, loss: str = "clip") -> dict[str, Any]:
     if config["model_cfg"] is None:
         wanted = f"no {CONFIG} there" if local else "neither packaged nor an architecture of open_clip"
         raise MissingModelError(f"no model {name!r}: {wanted}")
+    if "multimodal_cfg" in config["model_cfg"]:
+        raise RecipeError(f"model {name!r}: wanted a picture and a text tower, found one that writes captions too")
     for key, value in STARTS[loss]._asdict().items():
         if key != "largest" and loss != "clip":
             config["model_cfg"][key] = value
@@ -109,11 +111,17 @@ def _resized(positions: torch.Tensor, count: int) -> torch.Tensor:
     return torch.cat([positions[:1], grid.reshape(-1, new * new).T])
 
 
+def side_of(model: Any) -> int:
+    """Of the model's pictures, px: transformers of open_clip say it as (height, width), ResNets as one number."""
+    size = model.visual.image_size
+    return size if isinstance(size, int) else size[0]
+
+
 def check_sizes(model: Any, plan: Scale) -> None:
     """RecipeError where the plan has a phase of other sizes than the model has and these cannot be changed."""
     names = model.state_dict().keys()
     patch = model.visual.grid_size[0] if PICTURE in names else None
-    if plan.reduced_image and (patch is None or plan.reduced_image % (model.visual.image_size[0] // patch)):
+    if plan.reduced_image and (patch is None or plan.reduced_image % (side_of(model) // patch)):
         raise RecipeError(
             f"reduced_image={plan.reduced_image}: wanted a vision transformer of open_clip and a multiple of its patch"
         )

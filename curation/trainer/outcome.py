@@ -2,13 +2,14 @@
 
 import io
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from curation.files import committing
+from curation.files import committing, write_json
 from curation.report.drawing import Picture, Theme, figure, label_width
 
 # CLIP_benchmark names the recall by what is looked for: image_retrieval finds the image of a text.
@@ -46,8 +47,23 @@ def of_retrieval(about: dict[str, Any], found: Outcome) -> Outcome:
     return Outcome(about | {"metrics": metrics, "intervals": intervals}, found.hits)
 
 
-def written(folder: Path, outcomes: Sequence[Outcome], details: bool) -> None:
-    """evaluation.md and evaluation.svg in a folder, and hits.npz of all sets."""
+def numbered(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The same; where two sets of a task have one name, the second's is `NAME (2)`, so that neither hides the other."""
+    taken = {(one.shown["name"], one.shown["task"]) for one in outcomes}
+    seen, found = set(), []
+    for one in outcomes:
+        name, task = one.shown["name"], one.shown["task"]
+        if (name, task) in seen:
+            name = next(each for n in count(2) if ((each := f"{name} ({n})"), task) not in taken)
+            taken.add((name, task))
+        seen.add((name, task))
+        found.append(one._replace(shown=one.shown | {"name": name}))
+    return found
+
+
+def written(folder: Path, result: dict[str, Any], outcomes: Sequence[Outcome], details: bool) -> None:
+    """evaluation.json, evaluation.md and evaluation.svg in a folder, and hits.npz of all sets."""
+    write_json(str(folder / "evaluation.json"), result)
     _write(folder / "evaluation.md", markdown(outcomes).encode())
     _write(folder / "evaluation.svg", plot(outcomes).svg().encode())
     if details:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from curation.errors import RecipeError
+from curation.trainer.model import side_of
 
 
 @dataclass
@@ -31,19 +32,21 @@ def dropping(model: Any) -> Kept:
     return kept
 
 
-def check_patches(model: Any, share: float, mode: str) -> None:
-    """RecipeError unless that share of the model's patches can be kept in that way."""
+def check_patches(model: Any, share: float, mode: str, side: int | None = None) -> None:
+    """RecipeError unless that share of the patches can be kept in that way, of pictures of `side` px or the model's."""
     if share == 1:
         return
     grid = grid_of(model)
     if grid is None:
         raise RecipeError("keep_patches: the model's picture tower has no patches to drop; wanted a vision transformer")
+    patch = side_of(model) // grid
+    side = side or side_of(model)
+    grid = side // patch
     cell = round(share**-0.5)
     if mode == "grid" and (grid % cell or abs(cell**2 * share - 1) > 1e-6):
         fitting = [round(1 / c**2, 4) for c in range(2, grid + 1) if grid % c == 0]
-        raise RecipeError(
-            f"keep_patches={share} patches=grid: a grid of {grid} x {grid} patches keeps one of {fitting}"
-        )
+        found = f"a grid of {grid} x {grid} patches (pictures of {side} px) keeps one of {fitting}"
+        raise RecipeError(f"keep_patches={share} patches=grid: {found}")
 
 
 def grid_of(model: Any) -> int | None:

@@ -1,19 +1,23 @@
 """One training as a value: its settings, its place among the ranks, and how far it is; and what is checked first."""
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from curation.errors import RecipeError
+from curation.errors import LockedOutputError, RecipeError
+from curation.files import locked, read_json
+from curation.hashing import file_sha256
 from curation.parts import part_uris
 from curation.schema import hex_id
 from curation.shards.manifest import Release
-from curation.trainer.checkpoints import read_mark
-from curation.trainer.data import Tokens, check_kinds
+from curation.trainer.checkpoints import MARK, RESULT, check_folder, read_mark
+from curation.trainer.data import Tokens, check_kinds, sides
 from curation.trainer.distributed import Place, agree, together
 from curation.trainer.logs import Log
 from curation.trainer.model import adamw, build_model, carry, check_sizes
@@ -48,6 +52,37 @@ class Run:
         return self.place.rank * each, (self.place.rank + 1) * each, count
 
 
+def opened(
+    release: str, out: str, plan: Scale, place: Place, *, seed: int, holdout: float, uids: str | None, start: str | None
+) -> tuple[Run, list[str] | None, int]:
+    """The run, the uids to train on (None: all) and how many pairs are held out.
+
+    RecipeError or BrokenTableError for what cannot be read, StaleOutputError where RUN holds what is no run.
+    """
+    check_folder(Path(out))
+    found = Release.open(release)
+    chosen, held = sides(found, holdout, uids)
+    settings = {**asdict(plan), "seed": seed, "holdout": holdout, "uids": None if uids is None else hex_id(*chosen)}
+    settings["release"] = hex_id(*(part["sha256"] for part in found.mark["samples"]))
+    settings["start"] = None if start is None else file_sha256(str(Path(start, "model.safetensors")))
+    return Run(Path(out), found, settings, plan, seed, place), chosen, held
+
+
+@contextmanager
+def alone(run: Run, mark: dict[str, Any] | None) -> Iterator[None]:
+    """Hold RUN while the block trains, from the checkpoint `mark` on.
+
+    LockedOutputError, on every rank, where another process writes it, or has since the checkpoint was looked for.
+    """
+    with ExitStack() as held:
+        with together():
+            if run.place.rank == 0:
+                held.enter_context(locked(str(run.out), wait=False))
+                if read_json(str(run.out / RESULT)) is not None or read_json(str(run.out / MARK)) != mark:
+                    raise LockedOutputError(f"{run.out}: another process has written it: run the same command again")
+        yield
+
+
 def checked(run: Run, chosen: list[str] | None) -> tuple[list[Phase], dict[str, Any] | None]:
     """The phases and the checkpoint to go on from, once all is known that could stop the run or make it hang.
 
@@ -76,7 +111,8 @@ def _checked(run: Run, chosen: list[str] | None) -> tuple[list[Phase], dict[str,
     check_kinds(run.release, plan.drawn)
     model, tokenizer, run.config = build_model(plan.model, run.seed, plan.loss)
     check_sizes(model, plan)
-    check_patches(model, share_kept(run), plan.patches)
+    for phase in found:
+        check_patches(model, share_kept(run), plan.patches, phase.side)
     Tokens(tokenizer, mode=plan.tokens).check()
     return found, read_mark(run.out, run.settings, world)
 

@@ -18,6 +18,7 @@ CLASSES, PROMPTS, TYPE, SHARDS = (
     "dataset_type.txt",
     "nshards.txt",
 )
+MEAN_RECALL_1 = "mean_recall@1"
 TRAIN, SPLITS = "train", ("test", "val", "validation")
 # DataComp's main metric (arXiv:2304.14108, tasklist.yml) where it is not acc1.
 MEAN_RECALL = ("vtab/caltech101", "vtab/flowers", "vtab/pets", "fgvc_aircraft")
@@ -41,7 +42,7 @@ class EvaluationSet(NamedTuple):
     def main_metric(self) -> str:
         """The metric that DataComp averages over sets."""
         if self.pictures.labels is None:
-            return "mean_recall@1"
+            return MEAN_RECALL_1
         return "mean_per_class_recall" if self.name in MEAN_RECALL else "acc1"
 
 
@@ -124,7 +125,10 @@ def _plain_set(path: Path, split: str | None, classes: str | None, templates: st
 
 
 def class_names(file: str | None, path: Path, folders: list[str] | None = None) -> list[str]:
-    """The names of the classes from a file: a name a line in the order of the labels, or FOLDER<TAB>NAME."""
+    """The names of the classes from a file: a name a line in the order of the labels, or FOLDER<TAB>NAME.
+
+    In the order of folders there is a name for each: with one more, all after it would be another folder's.
+    """
     if file is None:
         raise RecipeError(
             f"--data {path}: wanted class names: --classes FILE, a name a line, in the order of the labels"
@@ -135,6 +139,9 @@ def class_names(file: str | None, path: Path, folders: list[str] | None = None) 
         if missing := [folder for folder in folders if folder not in named]:
             raise RecipeError(f"--classes {file}: no name for the folders {missing[:5]} of {path}")
         return [named[folder] for folder in folders]
+    if folders is not None and len(found) != len(folders):
+        told = f"{len(found)} names, but {len(folders)} folders in {path}"
+        raise RecipeError(f"--classes {file}: {told}; wanted one for each, in their order, or lines of FOLDER<TAB>NAME")
     return found
 
 

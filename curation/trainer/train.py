@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,9 @@ import xxhash
 
 from curation.errors import CurationError
 from curation.files import read_json, write_json
-from curation.hashing import file_sha256
-from curation.schema import hex_id
-from curation.shards.manifest import Release
 from curation.trainer.checkpoints import (
+    RESULT,
+    local_folder,
     read_optimizer,
     read_weights,
     remove_checkpoints,
@@ -32,15 +30,15 @@ from curation.trainer.checkpoints import (
     save_checkpoint,
     save_model,
 )
-from curation.trainer.data import Batches, Collate, loader, sides
+from curation.trainer.data import Batches, Collate, loader
 from curation.trainer.distributed import agree, gather, join, mean, own_sum, together, wait
 from curation.trainer.evaluate import evaluate
-from curation.trainer.logs import Log, plot, read_log
+from curation.trainer.logs import Log, event_writer, plot, read_log
 from curation.trainer.losses import STARTS, guessing, loss_of
-from curation.trainer.model import normalised
+from curation.trainer.model import normalised, side_of
 from curation.trainer.patches import drawn, grid_of
 from curation.trainer.phases import Phase, learning_rate
-from curation.trainer.run import Run, checked, prepare, share_kept
+from curation.trainer.run import Run, alone, checked, opened, prepare, share_kept
 from curation.trainer.scales import plan_of
 
 CHECKPOINT_S = 1800  # a killed run loses at most about half an hour of its work, however few its checkpoints
@@ -69,15 +67,17 @@ def train(
 
     --holdout is the share of images never trained on; --samples-seen replaces the scale's; --set NAME=VALUE replaces
     any setting of it, as loss=siglip (docs/trainer.md lists them); --uids is a file with the uids to train on, one a
-    line; --start is the folder of another run, whose weights are the first ones; --workers read and decode beside the
-    training and do not change the result; --device is cpu, cuda or, without torchrun, cuda:N, by default cuda where
-    there is one. On the CPU the result is a function of the release, the settings and the number of ranks and threads.
+    line or as `curate export` writes them; --start is the folder of another run, whose weights are the first ones;
+    --workers read and decode beside the training and do not change the result; --device is cpu, cuda or, without
+    torchrun, cuda:N, by default cuda where there is one. On the CPU the result is a function of the release, the
+    settings and the number of ranks and threads.
     Raises RecipeError for a wrong setting, StaleOutputError where OUT holds another run, CurationError where the loss
     stops being a number.
     """
     place = join(device)
     with together():
         plan = plan_of(scale, samples_seen, set or [])
+        out, start = local_folder("--out", out), start and local_folder("--start", start)
     if plan.experts:
         from curation.trainer.experts import train_experts
 
@@ -85,19 +85,17 @@ def train(
         told |= {"workers": workers, "device": device, "tensorboard": tensorboard}
         return train_experts(release, plan, told, uids)
     with together():
-        opened = Release.open(release)
-        chosen, held = sides(opened, holdout, uids)
-        settings = {**asdict(plan), "seed": seed, "holdout": holdout, "uids": None if uids is None else hex_id(*chosen)}
-        settings["release"] = hex_id(*(part["sha256"] for part in opened.mark["samples"]))
-        settings["start"] = None if start is None else file_sha256(str(Path(start, "model.safetensors")))
-        run = Run(Path(out), opened, settings, plan, seed, place)
+        if tensorboard and place.rank == 0:
+            event_writer()
+        run, chosen, held = opened(release, out, plan, place, seed=seed, holdout=holdout, uids=uids, start=start)
     if (found := _finished(run)) is not None:
         return found
     stretches, mark = checked(run, chosen)
-    with together():
-        run.log = Log(run.out, mark["step"] if mark else 0, plan.steps, tensorboard) if place.rank == 0 else None
-    fit(run, stretches, mark, None if start is None else read_weights(Path(start)), workers)
-    result = _result(run, release, held) if place.rank == 0 else None
+    with alone(run, mark):
+        with together():
+            run.log = Log(run.out, mark["step"] if mark else 0, plan.steps, tensorboard) if place.rank == 0 else None
+        fit(run, stretches, mark, None if start is None else read_weights(Path(start)), workers)
+        result = _result(run, release, held) if place.rank == 0 else None
     wait(place)  # whoever comes next finds what rank 0 has written
     return result
 
@@ -117,7 +115,7 @@ def _result(run: Run, release: str, held: int) -> dict[str, Any]:
     result |= {"device": device, "ranks": run.place.world, "threads": torch.get_num_threads()}
     result |= {"samples_per_s": round(plan.batch * len(lines) / sum(seconds), 1)}
     result |= {"data_wait_share": round(waited / sum(seconds), 4), "held_out": held_out}
-    write_json(str(run.out / "result.json"), result)
+    write_json(str(run.out / RESULT), result)
     remove_checkpoints(run.out)
     return result
 
@@ -125,9 +123,9 @@ def _result(run: Run, release: str, held: int) -> dict[str, Any]:
 def _finished(run: Run) -> dict[str, Any] | None:
     """The result of this very run if it is there; StaleOutputError where another run is."""
     with together():
-        result = read_json(str(run.out / "result.json"))
+        result = read_json(str(run.out / RESULT))
         if result is not None:
-            same_run(run.out, result["settings"], run.settings)
+            same_run(run.out, result, run.settings)
     agree(run.place, {"finished": int(result is not None)}, run.out)
     return result
 
@@ -147,7 +145,7 @@ def fit(run: Run, stretches: list[Phase], mark: dict[str, Any] | None, weights: 
             if mark and mark["phase"] == number:
                 run.optimizer.load_state_dict(read_optimizer(run.out / mark["folder"]))
             past, start = divmod(run.step - first, per_epoch)
-            side, strong = run.model.visual.image_size[0], run.plan.augment == "strong"
+            side, strong = side_of(run.model), run.plan.augment == "strong"
             collate = Collate(side, tokens, run.seed, epoch + past, strong)
             told = {"uids": phase.uids, "lanes": run.lanes, "batch": run.plan.batch}
             batches = Batches(run.release.out, collate, captions=run.plan.drawn, **told)

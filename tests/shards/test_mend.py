@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curation.errors import BrokenTableError, RecipeError
+from curation.errors import BrokenTableError, RecipeError, StaleOutputError
+from curation.shards import verify as module
 from curation.shards.manifest import Release
 from curation.shards.tar import read_members
 from curation.shards.verify import verify, verify_release
@@ -222,5 +223,52 @@ def test_pictures_that_do_not_decode(release, tmp_path):
     assert not [f for f in verify(str(release)) if "decode" in f]
     told = [f for f in verify(str(release), decode=True) if "wanted pictures that decode" in f]
     assert len(told) == 1 and row["uid"] in told[0]
+    (release / "shards/00000000.tar").unlink()
+    assert verify_release(str(release), fix=True, out=str(tmp_path / "new"))["faults"] == 0
+    with pytest.raises(StaleOutputError, match="name another --out"):  # the picture is still there
+        verify_release(str(release), fix=True, decode=True, out=str(tmp_path / "new"))
+    shutil.rmtree(tmp_path / "new")
     verify_release(str(release), fix=True, decode=True, out=str(tmp_path / "new"))
-    assert verify(str(tmp_path / "new"), decode=True) == [] and len(uids(tmp_path / "new")) == 19
+    assert verify(str(tmp_path / "new"), decode=True) == [] and len(uids(tmp_path / "new")) == 11
+
+
+def test_what_was_mended_is_not_taken_for_what_is_to_be(release, tmp_path):
+    """With more shards broken since, the earlier one does not hold what is asked for; nor does it after a repair."""
+    no_tar(release)
+    verify_release(str(release), fix=True, out=str(tmp_path / "new"))
+    (release / "shards/00000002.tar").unlink()
+    with pytest.raises(StaleOutputError, match="name another --out"):
+        verify_release(str(release), fix=True, out=str(tmp_path / "new"))
+
+
+def test_faults_that_remain_are_told(release, tmp_path, monkeypatch, capsys):
+    no_tar(release)
+    whole = module.verify
+
+    def remaining(out, *given, **settings):
+        return [*whole(out, *given, **settings), *(["shards: a fault that stays"] if out.endswith("new") else [])]
+
+    monkeypatch.setattr(module, "verify", remaining)
+    assert verify_release(str(release), fix=True, out=str(tmp_path / "new"))["faults"] == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"{tmp_path}/new: shards: a fault that stays"
+
+
+def test_a_shard_behind_a_link_is_taken_over_itself(release, tmp_path):
+    """Tars in git-annex or DVC are links into its store; so may be what a killed attempt of an older version left."""
+    tar = release / "shards/00000000.tar"
+    (tmp_path / "annex").mkdir()
+    tar.rename(tmp_path / "annex/key")
+    tar.symlink_to("../../annex/key")
+    cut(release)
+    new = tmp_path / "deeper/down/new"
+    mended(release, new)
+    (new / "shards/00000000.tar").unlink()
+    (new / "shards/00000000.tar").symlink_to("../../annex/key")
+    (new / "manifest/release.json").unlink()
+    mended(release, new)
+    assert not (new / "shards/00000000.tar").is_symlink()
+    assert (new / "shards/00000000.tar").samefile(tmp_path / "annex/key")
+
+
+def mended(release: Path, new: Path) -> None:
+    assert verify_release(str(release), fix=True, out=str(new))["faults"] == 0

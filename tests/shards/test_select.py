@@ -104,6 +104,7 @@ def test_lists_of_uids_and_of_values(out, rows, tmp_path):
         ({"weights": "nothing"}, r"weights of .*no column \['nothing'\]"),
         ({"weights": "clip_score"}, "wanted finite numbers of at least 0, found 9 others"),
         ({"weights": {"a": 1}, "uids": "/no/file"}, "no file /no/file"),
+        ({"columns": ["width", "nope"]}, r"columns of .*no column \['nope'\]; known: .*clip_score"),
         ({"samples": 3}, "samples: wanted weights too"),
     ],
 )

@@ -173,6 +173,10 @@ def test_a_shard_is_made_again_where_what_was_asked_for_is_another(tmp_path):
     assert made[0] == made[1] == made[2] != made[3]
 
 
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 def test_vectors_of_a_release_as_clip_retrieval_reads_them(make_release, tmp_path):
     import pyarrow.parquet as pq
 
@@ -189,6 +193,10 @@ def test_vectors_of_a_release_as_clip_retrieval_reads_them(make_release, tmp_pat
         data = (out / name).read_bytes()
         parts.append({"name": name, "bytes": len(data), "rows": tar["rows"], "sha256": "0" * 64})
     write_record(str(out / "manifest/release.json"), mark | {"embeddings": parts})
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("curation.retrieval.parquet_writer", interrupted)  # the first vectors are there
+        retrieval(str(out), str(tmp_path / "emb"))
+    assert {each.name for each in tmp_path.iterdir()} == {"release"}
     told = retrieval(str(out), str(tmp_path / "emb"))
     assert told == {"folder": str(tmp_path / "emb"), "samples": 20, "files": 3, "img_emb": "image_embedding"}
     assert {p.relative_to(tmp_path / "emb").as_posix() for p in (tmp_path / "emb").rglob("*.*")} == {

@@ -13,11 +13,14 @@ from PIL import Image
 
 from curation.calibrate import ALTERED, calibrate
 from curation.errors import MissingModelError, RecipeError, StaleOutputError
+from curation.evaluation_items import evaluation_items
+from curation.images import read_pointers
 from curation.models.evaluation import load_evaluation
 from curation.recipe import load_recipe
 from curation.report.report import report
 from curation.run import run
 from curation.shards.manifest import Release
+from curation.shards.verify import verify_release
 from curation.signals import SIGNALS
 from curation.vectors import as_matrix, exact_cosine
 from tests.drawing import draw
@@ -98,6 +101,13 @@ def test_pictures_of_the_set_are_dropped_and_others_stay(spark, pool, calibrated
     assert cells[:2] == ["drawings", "10"] and cells[3] == str(len(leaked))
     beside = section.xpath('.//div[@class="two groups"]/div')
     assert len(beside) == min(12, len(leaked)) and all(len(each.xpath(".//img")) == 2 for each in beside)
+    for part in (tmp_path / "out/subset").glob("*.parquet"):
+        part.unlink()  # the verdicts are lost: of what leaked there is no row any more
+    mended = str(tmp_path / "mended")
+    assert verify_release(out, fix=True, out=mended)["faults"] == 0
+    report(mended)
+    [section] = html.parse(f"{mended}/report.html").xpath('//section[@id="leaks"]')
+    assert not section.xpath('.//div[@class="two groups"]/div')
 
 
 def test_a_pool_is_a_set_too_and_its_captions_count(spark, pool, model, tmp_path):
@@ -135,6 +145,28 @@ def test_the_same_set_as_folder_tar_and_list(evaluation, model, tmp_path):
     (tmp_path / "packed.tar").write_bytes(b"no tar at all" * 100)
     with pytest.raises(RecipeError, match="wanted a whole tar"):
         calibrate([str(tmp_path / "packed.tar")], out=str(tmp_path / "x"), clip=model)
+
+
+def test_pictures_behind_links_count_as_in_a_snapshot_of_a_hub(evaluation, tmp_path):
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "hub").mkdir()
+    for number in range(3):
+        shutil.copy(evaluation / f"{number}.png", tmp_path / f"blobs/{number}")
+        (tmp_path / f"hub/{number}.png").symlink_to(f"../blobs/{number}")
+    found = evaluation_items(str(tmp_path / "hub"))
+    assert found["item"].to_pylist() == ["0.png", "1.png", "2.png"]
+    assert all(read_pointers(found["image"].to_pylist()))
+    (tmp_path / "hub/gone.png").symlink_to("../blobs/9")
+    (tmp_path / "hub/folder").symlink_to("../blobs")
+    with pytest.raises(RecipeError, match=r"hub: 2 entries cannot be read: folder \(symbolic_link\), gone.png"):
+        evaluation_items(str(tmp_path / "hub"))
+
+
+def test_a_path_may_have_an_equals_sign(evaluation, tmp_path):
+    shutil.copytree(evaluation, tmp_path / "split=test")
+    for source, name in ((f"{tmp_path}/split=test", "split=test"), (f"drawn={tmp_path}/split=test", "drawn")):
+        found = evaluation_items(source)
+        assert set(found["set"].to_pylist()) == {name} and len(found) == 11
 
 
 def test_another_model_and_other_files_are_refused(calibrated, evaluation, model, tmp_path):

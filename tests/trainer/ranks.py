@@ -8,12 +8,14 @@ import json
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 
 from curation.errors import CurationError
+from curation.files import locked
 from curation.trainer import train as module
 from curation.trainer.train import train
 
@@ -74,6 +76,8 @@ def main() -> None:
     for name, own in ONE_RANK.items():
         here = {k: f"{out}/{v}" if v in ("CUT", "FOREIGN") else v for k, v in own.items()} if rank == 1 else {}
         refused(name, release, model, out, **here)
+    with locked(f"{out}/locked", wait=False) if rank == 0 else nullcontext():  # as if another process trained there
+        refused("locked", release, model, out)
     refused("shared", release, model, out, device="cuda:0")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: rank == 1)  # a GPU on one machine, none on the other

@@ -13,6 +13,7 @@ from curation.trainer import retrieval as recalls_module
 from curation.trainer.classes import accuracies, class_vectors, prompts
 from curation.trainer.evaluate import evaluate, retrieval
 from curation.trainer.intervals import ratio, resampled
+from curation.trainer.outcome import Outcome, numbered
 from curation.trainer.sets import open_sets
 from tests.trainer.made_sets import benchmark_set, class_folders, pairs_tar, samples, write_tar
 
@@ -196,6 +197,42 @@ def test_class_names_from_a_file(tmp_path):
         evaluate("sample-clip", data=[str(folder)], classes=str(names))
 
 
+def test_a_name_for_each_folder_or_none_would_be_its_own(tmp_path):
+    folder, names = class_folders(tmp_path / "shapes"), tmp_path / "names.txt"
+    names.write_text("yellow\nblack\nblue\ngreen\nred\n")
+    with pytest.raises(RecipeError, match=r"names.txt: 5 names, but 4 folders in .*shapes; wanted .* FOLDER<TAB>NAME"):
+        evaluate("no-model", data=[str(folder)], classes=str(names))
+    names.write_text("black\nblue\n")
+    with pytest.raises(RecipeError, match="2 names, but 4 folders"):
+        evaluate("no-model", data=[str(folder)], classes=str(names))
+
+
+def test_sets_of_one_name_are_numbered(tmp_path):
+    tars = [str(pairs_tar(tmp_path / place / "pairs.tar")) for place in ("a", "b")]
+    found = evaluate("sample-clip", data=tars, resamples=0, out=str(tmp_path / "out"), details=True)
+    assert [one["name"] for one in found["sets"]] == ["pairs", "pairs (2)"]
+    hits = np.load(tmp_path / "out/hits.npz")
+    assert {name.partition("/")[0] for name in hits} == {"pairs", "pairs (2)"} and len(hits) == 6
+    assert "| pairs (2) | zeroshot_retrieval |" in (tmp_path / "out/evaluation.md").read_text()
+
+
+def test_numbers_pass_over_names_that_are_there():
+    names = ["a", "a (2)", "a", "b", "a"]
+    found = numbered([Outcome({"name": name, "task": "t"}, {}) for name in names])
+    assert [one.shown["name"] for one in found] == ["a", "a (2)", "a (3)", "b", "a (4)"]
+
+
+def test_a_probe_needs_classes(tmp_path, release, capsys):
+    tar = str(pairs_tar(tmp_path / "pairs.tar"))
+    for asked in ({"data": [tar]}, {"release": release}):
+        with pytest.raises(RecipeError, match="--probe: wanted a set with classes"):
+            evaluate("no-model", probe=True, **asked)
+    folder = str(class_folders(tmp_path / "shapes"))
+    found = evaluate("sample-clip", data=[tar, folder], probe=True, resamples=0)
+    assert [one["task"] for one in found["sets"]] == ["zeroshot_retrieval", "zeroshot_classification", "linear_probe"]
+    assert "pairs: 24 pictures of all, no probe: captions and no classes" in capsys.readouterr().err
+
+
 def test_pairs_of_a_tar_of_a_pool_and_of_a_release(tmp_path, release):
     tar = pairs_tar(tmp_path / "pairs.tar")
     (one,) = evaluate("sample-clip", data=[str(tar)], resamples=0)["sets"]
@@ -204,16 +241,28 @@ def test_pairs_of_a_tar_of_a_pool_and_of_a_release(tmp_path, release):
     assert one["split"] == "release" and one["captions"] == 40
 
 
-def test_pairs_held_out_of_training(release):
-    found = evaluate("sample-clip", release=release, holdout=0.5, resamples=20)
+def test_pairs_held_out_of_training(release, tmp_path):
+    asked = {"release": release, "holdout": 0.5, "resamples": 20, "out": str(tmp_path), "details": True}
+    found = evaluate("sample-clip", **asked)
     assert 10 < found["pairs"] < 50 and found["pictures"] == found["pairs"]
     low, high = found["intervals"]["text_to_image"]["r10"]
     assert low <= found["text_to_image"]["r10"] <= high
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == found
+    value = f"{found['mean']['r1']:.4f}"
+    assert f"| release | zeroshot_retrieval | mean_recall@1 | {value} |" in (tmp_path / "evaluation.md").read_text()
+    assert "mean_recall@1" in (tmp_path / "evaluation.svg").read_text()
+    assert len(np.load(tmp_path / "hits.npz")["release/zeroshot_retrieval/by_image"]) == found["pictures"]
 
 
 def test_what_is_not_there_is_told_before_any_model_is_loaded(tmp_path, release):
     with pytest.raises(RecipeError, match="no image held out"):
         evaluate("no-model", release=release, holdout=0)
+    for holdout in (5, -0.1, 1.0):
+        with pytest.raises(RecipeError, match=f"--holdout {holdout}: wanted a share of at least 0 and below 1"):
+            evaluate("no-model", release=release, holdout=holdout)
+    for device in ("gpu", "cuda:7"):
+        with pytest.raises(RecipeError, match=rf"--device {device}: not here; known: \['cpu'"):
+            evaluate("no-model", release=release, device=device)
     with pytest.raises(RecipeError, match="wanted --data or --release"):
         evaluate("no-model")
     with pytest.raises(RecipeError, match="no such file or folder"):
@@ -233,6 +282,8 @@ def test_what_is_not_there_is_told_before_any_model_is_loaded(tmp_path, release)
     (tmp_path / "empty").mkdir()
     with pytest.raises(RecipeError, match="in a folder per class"):
         evaluate("no-model", data=[str(tmp_path / "empty")])
+    with pytest.raises(RecipeError, match="--out s3://bucket/e: wanted a local folder"):
+        evaluate("no-model", data=[str(folder)], out="s3://bucket/e")
     with pytest.raises(MissingModelError, match="wanted a run"):
         evaluate(str(tmp_path / "empty"), data=[str(pairs_tar(tmp_path / "p.tar"))])
 

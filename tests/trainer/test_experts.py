@@ -11,6 +11,7 @@ import pytest
 
 from curation import tables
 from curation.errors import RecipeError
+from curation.export import export
 from curation.parts import write_part
 from curation.records import write_record
 from curation.shards.manifest import Release
@@ -56,7 +57,7 @@ def clustered(tmp_path_factory, model) -> str:
     return str(out)
 
 
-def test_groups_and_members_are_those_of_the_release(clustered):
+def test_groups_and_members_are_those_of_the_release(clustered, tmp_path):
     release = Release.open(clustered)
     found = read_groups(release)
     assert np.array_equal(found.centres, CENTRES) and found.groups.tolist() == GROUPS
@@ -64,6 +65,8 @@ def test_groups_and_members_are_those_of_the_release(clustered):
     assert list(chosen) == [0, 1] and sum(map(len, chosen.values())) == 60
     assert all(int(uid[0], 16) % 2 == group for group, uids in chosen.items() for uid in uids)
     assert sum(map(len, members(release, 0.3, None).values())) < 60
+    export(clustered, str(tmp_path / "uids.npy"))
+    assert members(release, 0, str(tmp_path / "uids.npy")) == chosen
 
 
 def test_all_together_see_as_many_samples_as_one_model_would():

@@ -56,5 +56,5 @@ def test_what_cannot_be_kept_is_told(small):
     assert grid_of(model) == 4
     check_patches(model, 1.0, "grid")
     check_patches(model, 0.25, "grid")
-    with pytest.raises(RecipeError, match=r"4 x 4 patches keeps one of \[0.25, 0.0625\]"):
+    with pytest.raises(RecipeError, match=r"4 x 4 patches .pictures of 32 px. keeps one of \[0.25, 0.0625\]"):
         check_patches(model, 0.5, "grid")

@@ -10,10 +10,20 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from curation.errors import BrokenTableError, CurationError, MissingModelError, RecipeError, StaleOutputError
+from curation.errors import (
+    BrokenTableError,
+    CurationError,
+    LockedOutputError,
+    MissingModelError,
+    RecipeError,
+    StaleOutputError,
+)
+from curation.files import locked
+from curation.shards.manifest import Release
 from curation.trainer import train as module
 from curation.trainer.data import Collate
 from curation.trainer.evaluate import evaluate
@@ -22,6 +32,7 @@ from curation.trainer.model import build_model, normalised
 from curation.trainer.phases import Phase, learning_rate
 from curation.trainer.scales import SCALES
 from curation.trainer.train import train
+from tests.trainer.conftest import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +196,88 @@ def test_a_run_of_other_ranks_is_not_gone_on_with(quick, monkeypatch, tmp_path):
         quick("a")
 
 
+def test_a_folder_that_is_no_runs_is_refused_and_stays(release, quick, tmp_path):
+    """Other trainers call their checkpoints checkpoint-STEP too."""
+    other = tmp_path / "a/checkpoint-500"
+    other.mkdir(parents=True)
+    (other / "optimizer.pt").write_bytes(b"theirs")
+    (tmp_path / "a/model.safetensors").write_bytes(b"theirs")
+    with pytest.raises(StaleOutputError, match=r"a holds what is no run: \['checkpoint-500', 'model.safetensors'\]"):
+        quick("a")
+    with pytest.raises(StaleOutputError, match="a holds what is no run"):
+        quick("a", "experts=true")
+    assert {p.read_bytes() for p in tmp_path.rglob("a/**/*") if p.is_file()} == {b"theirs"}
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/result.json").write_text("[1]")
+    with pytest.raises(StaleOutputError, match="b holds another run"):
+        quick("b")
+
+
+def test_only_the_runs_own_checkpoints_go(quick, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, "update", dying_at(3))
+        quick("a", "checkpoints=5")
+    for name in ("checkpoint-500", "checkpoint-best"):
+        (tmp_path / "a" / name).mkdir()
+        (tmp_path / "a" / name / "optimizer.pt").write_bytes(b"theirs")
+    quick("a", "checkpoints=5")
+    assert {p.name for p in (tmp_path / "a").glob("checkpoint*")} == {"checkpoint-500", "checkpoint-best"}
+
+
+def test_a_run_that_another_process_trains_is_refused(quick, tmp_path):
+    (tmp_path / "a").mkdir()
+    with locked(str(tmp_path / "a"), wait=False), pytest.raises(LockedOutputError, match="is being written by process"):
+        quick("a")
+    assert not (tmp_path / "a/log.jsonl").exists()
+    seen = []
+    update = module.update
+
+    def second(run, lr, batch):
+        if not seen:
+            seen.append(True)
+            with pytest.raises(LockedOutputError):
+                quick("a")
+        return update(run, lr, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "update", second)
+        quick("a")
+    assert seen and not (tmp_path / "a/lock").exists()
+
+
+def test_a_run_that_another_process_took_meanwhile_is_refused(quick, tmp_path, monkeypatch):
+    """Between the checks, which take seconds, and the lock."""
+    done = quick("a")
+    found = module.checked
+
+    def slow(*given):
+        answer = found(*given)
+        shutil.copytree(done, tmp_path / "b")
+        return answer
+
+    monkeypatch.setattr(module, "checked", slow)
+    with pytest.raises(LockedOutputError, match="another process has written it"):
+        quick("b")
+    assert (tmp_path / "b/result.json").read_bytes() == (done / "result.json").read_bytes()
+
+
+@pytest.mark.parametrize("flag", ["out", "start"])
+def test_a_run_is_a_local_folder(release, small, tmp_path, monkeypatch, flag):
+    monkeypatch.chdir(tmp_path)
+    places = {"out": "a"} | {flag: "s3://bucket/run"}
+    with pytest.raises(RecipeError, match=f"--{flag} s3://bucket/run: wanted a local folder"):
+        train(release, set=[f"model={small}"], **places)
+    with pytest.raises(RecipeError, match=f"--{flag} s3://bucket/run: wanted a local folder"):
+        train(release, set=[f"model={small}", "experts=true"], **places)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_may_be_named_by_its_uri(quick, small, release, tmp_path):
+    train(release, out=f"file://{tmp_path}/a", set=[f"model={small}"], holdout=0, samples_seen=16, workers=0)
+    assert (tmp_path / "a/result.json").is_file()
+    quick("b", start=f"file://{tmp_path}/a", samples_seen=16)
+
+
 def log_lines(out: Path) -> list[dict]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines() if line.endswith("}")]
 
@@ -234,6 +327,7 @@ def test_a_sample_without_numbers_is_named(quick, monkeypatch, tmp_path):
         ({"set": ["accumulate=5"]}, "accumulate=5"),
         ({"set": ["model=ViT-B-64"]}, "no model 'ViT-B-64'"),
         ({"set": ["keep_patches=0.5", "patches=grid"]}, "keeps one of"),
+        ({"set": ["model=coca_ViT-B-32"]}, "model 'coca_ViT-B-32': wanted .* found one that writes captions too"),
         ({"set": ["reduced_image=45"]}, "reduced_image=45: wanted .* a multiple of its patch"),
         ({"set": ["reduced_text=77"]}, "reduced_text=77"),
         ({"set": ["experts=true"]}, "a recipe without cluster_pairs"),
@@ -244,6 +338,34 @@ def test_wrong_settings_are_told_before_work(release, tmp_path, settings, messag
     with pytest.raises((RecipeError, MissingModelError), match=message):
         train(release, out=str(tmp_path / "a"), **settings)
     assert not (tmp_path / "a").exists()
+
+
+def test_patches_that_one_phase_cannot_keep_are_told_before_work(release, quick, tmp_path):
+    """Of 4 x 4 patches a quarter is one of each cell, of the 3 x 3 of the first phase it is not."""
+    changes = ["keep_patches=0.25", "patches=grid"]
+    with pytest.raises(RecipeError, match=r"patches=grid: a grid of 3 x 3 patches \(pictures of 24 px\) keeps one of"):
+        quick("a", *changes, "reduced_image=24")
+    assert not (tmp_path / "a").exists()
+    quick("a", *changes, "reduced_image=16")
+
+
+def test_a_tower_without_patches_trains(quick, tmp_path, log):
+    """ResNets of open_clip say their side as a number."""
+    vision = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 16, "patch_size": None}
+    config = {**SMALL, "model_cfg": SMALL["model_cfg"] | {"vision_cfg": vision}}
+    (tmp_path / "resnet").mkdir()
+    (tmp_path / "resnet/open_clip_config.json").write_text(json.dumps(config))
+    assert len(log(quick("a", f"model=local-dir:{tmp_path}/resnet", samples_seen=32))) == 2
+    for change in ("reduced_image=16", "keep_patches=0.5"):
+        with pytest.raises(RecipeError, match="wanted a vision transformer"):
+            quick("b", f"model=local-dir:{tmp_path}/resnet", change)
+
+
+def test_a_model_named_with_dollars_is_drawn_as_it_is(quick, small, tmp_path):
+    """Two of them would be a formula."""
+    shutil.copytree(small.removeprefix("local-dir:"), tmp_path / "m$a_{$b")
+    out = quick("a", f"model=local-dir:{tmp_path}/m$a_{{$b", samples_seen=16)
+    assert (out / "result.json").is_file() and (out / "loss.png").is_file()
 
 
 def test_a_shard_that_is_gone_is_told_before_work(release, tmp_path):
@@ -274,15 +396,18 @@ def test_an_unknown_model_is_told():
         build_model("ViT-Q", 0)
 
 
-def test_only_the_uids_asked_for(release, quick, tmp_path, monkeypatch):
-    from curation.shards.manifest import Release
-
+@pytest.mark.parametrize("name", ["uids.txt", "uids.npy"])
+def test_only_the_uids_asked_for(release, quick, tmp_path, monkeypatch, name):
     some = Release.open(release).samples(["uid"])["uid"].to_pylist()[::3]
-    (tmp_path / "uids.txt").write_text("\n".join([*some, "f" * 32]))
+    listed = [*some, "f" * 32]
+    if name.endswith(".npy"):  # as curate export writes them
+        np.save(tmp_path / name, np.array([(int(uid[:16], 16), int(uid[16:], 16)) for uid in listed], "u8,u8"))
+    else:
+        (tmp_path / name).write_text("\n".join(listed))
     seen = []
     update = module.update
     monkeypatch.setattr(module, "update", lambda r, lr, b: (seen.extend(b["uid"]), update(r, lr, b))[1])
-    quick("a", uids=str(tmp_path / "uids.txt"), samples_seen=32)
+    quick("a", uids=str(tmp_path / name), samples_seen=32)
     assert len(seen) == 32 and set(seen) <= set(some)
 
 
