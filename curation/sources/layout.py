@@ -40,6 +40,9 @@ PATH_NAMES = ("image_path", "img_path", "file_name", "filename", "file_path", "f
 LICENSE_NAMES = ("license", "licence", "license_url", "image_license")
 KEY_NAMES = ("key", "__key__", "id", "uid", "sample_id", "image_id")
 CONTEXT_NAMES = ("context_section_description", "context_page_description")
+USUAL_NAMES = frozenset(
+    URL_NAMES + CAPTION_NAMES + IMAGE_NAMES + PATH_NAMES + LICENSE_NAMES + KEY_NAMES + CONTEXT_NAMES
+)
 KINDS = {
     "alt": "alt",
     "alt_text": "alt",
@@ -84,6 +87,19 @@ def language_of(column: str) -> str | None:
     """
     found = OTHER_CAPTION.fullmatch(column.lower())
     return found["language"] if found else None
+
+
+def may_have_role(column: str, named: Layout) -> bool:
+    """Whether a column is NAMED, or has one of the usual names."""
+    name = column.lower()
+    return column in named.columns or name in USUAL_NAMES or OTHER_CAPTION.fullmatch(name) is not None
+
+
+def may_be_lists(column: str, named: Layout) -> bool:
+    """Whether each item of a list in the column of this name may be a caption or an image of its own."""
+    name = column.lower()
+    usual = name in CAPTION_NAMES + IMAGE_NAMES or OTHER_CAPTION.fullmatch(name) is not None
+    return usual or column in (named.caption, named.image, named.path)
 
 
 def choose(batch: pa.RecordBatch, named: Layout) -> Layout:

@@ -56,7 +56,7 @@ def read(
     """
     named = Layout(caption_column, url_column, image_column, path_column, license_column, key_column, context_column)
     layout, pictures = None, Pictures(images, uri, image_root)
-    for chunk in until_broken(_chunks(uri)):
+    for chunk in until_broken(_chunks(uri, named)):
         yield from batches([chunk] if isinstance(chunk, Reject) else chunk.bad)
         if isinstance(chunk, Reject) or chunk.batch is None:
             continue
@@ -79,7 +79,7 @@ def looks(uri: str) -> bool | None:
         return None
 
 
-def _chunks(uri: str) -> Iterator[Chunk | Reject]:
+def _chunks(uri: str, named: Layout) -> Iterator[Chunk | Reject]:
     name = uri.lower().removesuffix(".gz").removesuffix(".zst")
     if name.endswith(".parquet"):
         yield from parquet_chunks(uri)
@@ -91,7 +91,7 @@ def _chunks(uri: str) -> Iterator[Chunk | Reject]:
         if name.endswith("sv"):
             yield from csv_chunks(file, tabs=name.endswith(".tsv"))
         else:
-            yield from json_list_chunks(file) if name.endswith(".json") else json_chunks(file)
+            yield from (json_list_chunks if name.endswith(".json") else json_chunks)(file, named)
 
 
 class _Images(NamedTuple):
