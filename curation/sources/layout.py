@@ -12,7 +12,8 @@ from curation.sources.columns import WEB_URL, as_text
 
 # Names as written by LAION, DataComp, CC3M/CC12M, RedCaps, WIT, img2dataset, webdataset and Hugging Face tables,
 # lower-cased; the first that a table has is taken.
-URL_NAMES = ("url", "image_url", "img_url", "imageurl", "image_link", "image_src", "src", "link")
+IMAGE_URL_NAMES = ("image_url", "img_url", "imageurl", "image_link", "image_src")
+URL_NAMES = (*IMAGE_URL_NAMES, "url", "src", "link")  # beside one of an image, a plain name is the page's
 CAPTION_NAMES = (
     *(
         "caption",
@@ -127,7 +128,8 @@ def choose(batch: pa.RecordBatch, named: Layout) -> Layout:
         name for name in batch.schema.names if OTHER_CAPTION.fullmatch(name.lower()) and is_text(batch.column(name))
     ]
     caption = named.caption or first(CAPTION_NAMES, is_text) or next(iter(further), None)
-    url = named.url or first(URL_NAMES, is_text) or first(IMAGE_NAMES + PATH_NAMES, holds_urls)
+    url = named.url or first(IMAGE_URL_NAMES + IMAGE_NAMES, holds_urls)
+    url = url or first(URL_NAMES, is_text) or first(PATH_NAMES, holds_urls)
     image = named.image or first(IMAGE_NAMES, is_bytes)
     path = named.path
     if path is None and image is None and url is None:  # beside a URL, a path is where a downloader put its copy
