@@ -154,7 +154,7 @@ def is_text(column: pa.Array) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-    return any(check(kind) for check in text) or (holds_bytes(kind) and not pa.types.is_struct(kind))
+    return any(check(kind) for check in text) or (holds_bytes(kind) and not pa.types.is_nested(kind))
 
 
 def is_path(column: pa.Array) -> bool:
@@ -167,7 +167,7 @@ def is_bytes(column: pa.Array) -> bool:
     kind = element(column.type)
     if pa.types.is_struct(kind):
         return kind.get_field_index("bytes") >= 0
-    if not holds_bytes(kind):
+    if not holds_bytes(kind) or pa.types.is_nested(kind):
         return False
     values = pc.list_flatten(column) if kind != column.type else column
     if values.null_count == len(values):
@@ -193,10 +193,11 @@ def holds_urls(column: pa.Array) -> bool:
 
 
 def holds_bytes(kind: pa.DataType) -> bool:
-    """Whether values of this type may be whole image files."""
-    kind = element(kind)
-    if pa.types.is_struct(kind):
+    """Whether values of this type may be whole image files, or hold them at any depth."""
+    if pa.types.is_nested(kind):
         return any(holds_bytes(kind.field(i).type) for i in range(kind.num_fields))
+    if pa.types.is_dictionary(kind):
+        return holds_bytes(kind.value_type)
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
 
 

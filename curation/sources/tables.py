@@ -20,6 +20,7 @@ from curation.sources.columns import (
     license_groups,
     one_caption_a_row,
     other_captions,
+    text_where_possible,
 )
 from curation.sources.found import DETAIL_CHARS, FOUND, REJECTED, ImageSink, Reject, batches, until_broken
 from curation.sources.layout import Layout, caption_kind, choose, element, is_bytes, language_of
@@ -207,7 +208,7 @@ def _with_images(found: _Images, taken: list[Picture | BadItemError | None]) -> 
 def _extra(batch: pa.RecordBatch, layout: Layout, cut: pa.Array | None) -> pa.Array:
     """What has no role, as text. Raw bytes have no text and are left out."""
     names = [n for n in batch.schema.names if n not in layout.columns and not is_bytes(batch.column(n))]
-    columns = {name: as_text(batch.column(name)) for name in names}
+    columns = {name: text_where_possible(batch.column(name)) for name in names}
     if cut is not None:
         columns["caption_cut"] = cut
     return extra_map(columns, batch.num_rows)
