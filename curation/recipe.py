@@ -11,7 +11,7 @@ from curation.errors import RecipeError, unknown
 from curation.graph import Graph, Node, closure
 from curation.recipe_text import explained, recipe_text, recipe_tree
 from curation.representatives import check_earlier
-from curation.schema import PAIRS, VERDICT
+from curation.schema import OPT_OUT, PAIRS, VERDICT
 from curation.stage import StageSpec
 
 POOL = "pool"
@@ -156,7 +156,7 @@ def check_settings(spec: StageSpec, given: dict[str, Any], where: str) -> dict[s
 def _check_columns(step: Step, before: list[Step], graph: Graph, where: str) -> None:
     """Every column that the stage reads of its pairs must be a pool column, an earlier stage's, or a signal."""
     made = {c.name for s in before for c in s.spec.output if c not in VERDICT.columns}
-    known = {*PAIRS.names, *made, *graph.functions, *graph.aliases}
+    known = {*PAIRS.names, OPT_OUT, *made, *graph.functions, *graph.aliases}
     for table, name in zip(step.spec.reads, step.on):
         if "." in name:
             continue
