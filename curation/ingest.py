@@ -8,17 +8,17 @@ from typing import Any
 import fsspec
 import pyarrow.compute as pc
 
-from curation import tables
+from curation import opt_outs, tables
 from curation.errors import LostRowsError, unknown
 from curation.exclude import without
 from curation.files import absolute, join, local_path, locked, remove_folder, swept
 from curation.pool import Pool
 from curation.reading import reader
-from curation.schema import PAIRS, hex_id
+from curation.schema import OPT_OUTS, PAIRS, hex_id
 from curation.session import ROWS_PER_PARTITION, spark_session
 from curation.signal import setting_defaults
 
-FOLDERS = ("staging", "pairs", "rejects")  # of the pool, each with a folder per part
+FOLDERS = ("staging", "pairs", "rejects", OPT_OUTS.name)  # of the pool, each with a folder per part
 PLACES = ("image", "source_uri")  # columns that say where something lies, not what it is
 ROW_BYTES = 64  # of a URL and a caption in compressed Parquet
 MANY_ROWS = 1 << 22  # enough for the settings of large tables
@@ -159,6 +159,8 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
         "images": [r["images"] for r in records if r["images"]],
         "content": content(tables.read_spark(spark, folder, parts)),
     }
+    opted = sum(r["opted_out"] for r in records)
+    part = opt_outs.write(part, opt_outs.not_in(pool, found) if opted else None, pool.uri, opted)
     grown = pool.current().with_part(part)
     remove_folder(staging)
     counts = {k: part[k] for k in ("files", "rows", "merged", "already_in_pool", "rejected")}
@@ -167,13 +169,12 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
 
 
 def content(pairs: Any) -> str:
-    """32 hex: the exclusive or of a hash of each row, less its places: order, files and folders do not count."""
+    """32 hex of the rows, less their places: order, files and folders do not count."""
     from pyspark.sql import functions as F
 
     columns = [F.col(name) for name in PAIRS.names if name not in (*PLACES, "extra")]
     columns += [F.col("image").isNull(), F.array_sort(F.map_entries("extra"))]
-    halves = (F.coalesce(F.bit_xor(F.xxhash64(F.lit(half), *columns)), F.lit(0)) for half in range(2))
-    return "".join(f"{half % 2**64:016x}" for half in pairs.select(*halves).first())
+    return tables.row_hash(pairs, columns)
 
 
 def _merge(found: Any) -> Any:

@@ -93,12 +93,15 @@ class Pool:
 
     def tables(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         """Folder and Parquet parts of each part of the pool; BrokenTableError where its commit record is gone."""
-        for part in self.parts:
-            folder = join(self.uri, "pairs", part["key"])
-            done = tables.read_done(folder)
-            if done is None:
-                raise BrokenTableError(f"{join(folder, tables.DONE)}: {POOL} lists it, found no file; restore the file")
-            yield folder, done["parts"]
+        yield from (self.table(part, "pairs") for part in self.parts)
+
+    def table(self, part: dict[str, Any], name: str) -> tuple[str, list[dict[str, Any]]]:
+        """Folder and Parquet parts of one table of a part of the pool; BrokenTableError as above."""
+        folder = join(self.uri, name, part["key"])
+        done = tables.read_done(folder)
+        if done is None:
+            raise BrokenTableError(f"{join(folder, tables.DONE)}: {POOL} lists it, found no file; restore the file")
+        return folder, done["parts"]
 
     def pairs(self, spark: Any) -> Any:
         """All pairs as a DataFrame of schema PAIRS; files from the commit records only."""

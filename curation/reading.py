@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.files import committing, join
 from curation.parts import parquet_writer
 from curation.records import read_record, write_record
-from curation.schema import PAIRS, REJECTS, hex_id
+from curation.schema import OPT_OUT, PAIRS, REJECTS, hex_id
 
 
 class PoolImages:
@@ -71,7 +72,7 @@ def read_unit(pool: str, key: str, name: str | None, unit: dict[str, Any]) -> di
 def _write_found(found: str, rejects: str, images: PoolImages, name: str | None, unit: dict) -> dict[str, Any]:
     from curation.sources import SOURCES
 
-    rows = rejected = pictured = 0
+    rows = rejected = pictured = opted_out = 0
     with (
         committing(found) as found_file,
         committing(rejects) as rejects_file,
@@ -83,12 +84,14 @@ def _write_found(found: str, rejects: str, images: PoolImages, name: str | None,
                 pairs.write_batch(_as_pairs(batch, name or unit["kind"], unit))
                 rows += batch.num_rows
                 pictured += batch.num_rows - batch.column("image").null_count
+                opted_out += pc.sum(pc.equal(batch.column("extra").keys, OPT_OUT)).as_py() or 0
             else:
                 refused.write_batch(_as_rejects(batch, unit["uri"]))
                 rejected += batch.num_rows
     return {
         "rows": rows,
         "pictured": pictured,
+        "opted_out": opted_out,
         "bytes": found_file.bytes,
         "rejected": rejected,
         "rejects_bytes": rejects_file.bytes,

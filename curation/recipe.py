@@ -11,7 +11,7 @@ from curation.errors import RecipeError, unknown
 from curation.graph import Graph, Node, closure
 from curation.recipe_text import explained, recipe_text, recipe_tree
 from curation.representatives import check_earlier
-from curation.schema import PAIRS, VERDICT
+from curation.schema import OPT_OUT, PAIRS, VERDICT
 from curation.stage import StageSpec
 
 POOL = "pool"
@@ -187,7 +187,7 @@ def _check_columns(step: Step, before: list[Step], graph: Graph, where: str) -> 
         if "." in name:
             continue
         made = {c.name for s in _chain(name, before) for c in s.spec.output if c not in VERDICT.columns}
-        known = {*PAIRS.names, *made, *graph.functions, *graph.aliases}
+        known = {*PAIRS.names, OPT_OUT, *made, *graph.functions, *graph.aliases}
         wanted = [c.removesuffix("__error") for c in step.spec.columns(table, step.settings)]
         missing = [c for c in wanted if c not in known and not c.startswith("extra.")]
         if missing:

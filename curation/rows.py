@@ -8,12 +8,12 @@ signal store.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from curation import tables
+from curation import opt_outs, tables
 from curation.errors import SchemaError, unknown
 from curation.files import join
 from curation.graph import Graph, Node, closure
 from curation.pool import Pool
-from curation.schema import PAIRS, VERDICT, hex_id
+from curation.schema import OPT_OUT, PAIRS, VERDICT, hex_id
 from curation.store import Store
 
 
@@ -88,7 +88,7 @@ class Rows:
             plain = name.removesuffix("__error")
             if self._home(plain) is None and not plain.startswith("extra."):
                 if plain not in self.graph:
-                    known = [*PAIRS.names, *(c for t in self.chain for c in t.added), *self.graph.functions]
+                    known = [*PAIRS.names, OPT_OUT, *(c for t in self.chain for c in t.added), *self.graph.functions]
                     raise unknown("column", [plain], known, "these rows")
                 signals[plain] = self.graph.node(plain)
         return signals
@@ -97,21 +97,24 @@ class Rows:
         for table in reversed(self.chain):
             if column in table.added:
                 return table
-        return self.pool if column in PAIRS.names else None
+        return self.pool if column in (*PAIRS.names, OPT_OUT) else None
 
     def select(self, spark: Any, columns: list[str]) -> Any:
-        """A DataFrame of the kept rows with these columns: pool columns, `extra.NAME`, stage columns, signals."""
+        """A DataFrame of the kept rows with these columns: pool columns, `extra.NAME`, stage columns, signals, and
+        `opt_out`, what all pages of the pool say against the use of the image.
+        """
         from pyspark.sql import functions as F
 
         nodes = self.nodes(columns)
         extra = [c for c in columns if c.startswith("extra.")]
-        plain = [c for c in columns if c not in nodes and c not in extra and not c.endswith("__error")]
+        plain = [c for c in columns if c not in nodes and c not in (*extra, OPT_OUT) and not c.endswith("__error")]
         roots = {c for n in nodes.values() for c in n.columns}
         roots |= {"image_id", "image"} if any(n.level != "text" for n in closure(nodes.values())) else set()
-        roots |= {"extra"} if extra else set()
+        roots |= ({"extra"} if extra else set()) | ({"image_id"} if OPT_OUT in columns else set())
         frame = self._join(spark, list(dict.fromkeys(["uid", *plain, *sorted(roots)])))
         if nodes:
             frame = Store(spark, self.store).attach(frame, nodes, self._keys, self.count, self.cheap)
+        frame = opt_outs.attach(frame, self.pool) if OPT_OUT in columns else frame
         for name in extra:
             frame = frame.withColumn(name, F.col("extra").getItem(name.removeprefix("extra.")))
         for name in columns:

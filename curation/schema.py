@@ -104,6 +104,17 @@ REJECTS = Table(
     ),
 )
 
+OPT_OUT = "opt_out"
+OPT_OUTS = Table(
+    "opt_outs",
+    (
+        Column("image_id", pa.string(), "as in pairs, of this part of the pool or an earlier one; each once"),
+        Column(
+            OPT_OUT, pa.string(), "terms of pages that forbid the use, sorted, comma between; not those known before"
+        ),
+    ),
+)
+
 DOWNLOADS = Table(
     "downloads",
     (

@@ -166,6 +166,14 @@ def write_spark(frame: Any, folder: str, schema: pa.Schema, rows: int, key: str 
     return sorted(records, key=lambda r: r["name"]) or [write_part(folder, "all", [], schema).record()]
 
 
+def row_hash(frame: Any, columns: list[Any]) -> str:
+    """32 hex: the exclusive or of a hash of each row's COLUMNS: order, files and partitions do not count."""
+    from pyspark.sql import functions as F
+
+    halves = (F.coalesce(F.bit_xor(F.xxhash64(F.lit(half), *columns)), F.lit(0)) for half in range(2))
+    return "".join(f"{half % 2**64:016x}" for half in frame.select(*halves).first())
+
+
 def write_sorted(frame: Any, folder: str, schema: pa.Schema) -> list[dict]:
     """Write a table of counts as one part sorted by its first column; the record of the part."""
     laid = frame.select(*schema.names).repartition(1).sortWithinPartitions(schema.names[0])

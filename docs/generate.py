@@ -71,7 +71,7 @@ def commands() -> Iterator[str]:
 def tables() -> Iterator[str]:
     """The page of tables."""
     yield f"# Tables\n\n{inspect.getdoc(schema)}\n"
-    pool = (schema.PAIRS, schema.REJECTS, schema.DOWNLOADS)
+    pool = (schema.PAIRS, schema.REJECTS, schema.OPT_OUTS, schema.DOWNLOADS)
     for table in (*pool, schema.VERDICT, schema.SUBSET, schema.SAMPLES, schema.SHARDS):
         yield f"## {table.name}\n\n{_columns(table.columns)}"
     yield f"# Files of the report\n\n{inspect.getdoc(plots)}\n"

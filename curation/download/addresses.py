@@ -18,6 +18,7 @@ from yarl import URL
 
 from curation.download.settings import PORTS, URL_CHARS
 from curation.errors import BadItemError
+from curation.sources.urls import without_dots
 
 # IANA's registries of special-purpose addresses, RFC 6890 and its successors, as of 2025: all that is not globally
 # reachable unicast. Written out: Python's own list differs between its releases.
@@ -82,6 +83,8 @@ class Gatekeeper:
     def url(self, text: str, base: URL | None = None) -> URL:
         """The URL to ask, without fragment; `text` may be relative to `base`, as in a redirect.
 
+        Dot segments are resolved, as a server would, so that robots.txt is asked about the path that is meant.
+
         Raises BadItemError: bad_url, bad_scheme, blocked_port, blocked_address (an address written out).
         """
         text = text.strip()
@@ -92,6 +95,7 @@ class Gatekeeper:
         try:
             url = URL(text, encoded=bool(PLAIN_URL.fullmatch(text)))
             url = (base.join(url) if base is not None else url).with_fragment(None)
+            url = url.with_path(without_dots(url.raw_path), encoded=True, keep_query=True)
             host, port, _ = url.raw_host, url.port, url.host  # the last one fails on a name that is no IDNA
         except (ValueError, TypeError, IndexError) as error:  # the last two are faults of the parser
             raise BadItemError("bad_url", str(error)) from error

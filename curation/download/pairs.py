@@ -6,15 +6,13 @@ from typing import Any
 def images(pairs: Any) -> Any:
     """image_id, url and opt_out, one row for each image that has a URL and that no pair has a pointer to.
 
-    `opt_out` holds the terms of all pages on which the image was found, as ingest left them in extra["opt_out"]: one
-    page that forbids the use is enough. `pairs` has image_id, url, image and extra.
+    `pairs` has image_id, url, image and `opt_out`, the terms of all pages of the pool on which the image was found
+    (curation.opt_outs): one page that forbids the use is enough, also where its own pair is not among these.
     """
     from pyspark.sql import functions as F
 
-    terms = F.concat_ws(",", F.array_sort(F.collect_set(F.col("extra").getItem("opt_out"))))
-    found = pairs.groupBy("image_id").agg(
-        F.min("url").alias("url"), terms.alias("opt_out"), F.max(F.col("image").isNotNull()).alias("_there")
-    )
+    there = F.max(F.col("image").isNotNull()).alias("_there")
+    found = pairs.groupBy("image_id").agg(F.min("url").alias("url"), F.min("opt_out").alias("opt_out"), there)
     return found.where("url IS NOT NULL AND NOT _there").select("image_id", "url", "opt_out")
 
 

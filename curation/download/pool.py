@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curation import tables
+from curation import opt_outs, tables
 from curation.download import pairs as joined
 from curation.download import table
 from curation.download.settings import EncodeFormat, ResizeMode, Settings, checked
@@ -12,7 +12,7 @@ from curation.files import absolute, join, sweep, swept
 from curation.ingest import content
 from curation.pool import Pool
 from curation.records import read_record, write_record
-from curation.schema import PAIRS, hex_id
+from curation.schema import OPT_OUTS, PAIRS, hex_id
 from curation.shards.manifest import Release
 
 CLAIM = "download.json"  # in the new pool: the form of its images, written before the first one
@@ -77,7 +77,7 @@ def _download(source: Pool, home: str, subset: str | None, settings: Settings) -
         return _summary(home, parts[0], done | {"fetched": 0}, settings)
     spark = spark_session(source.rows)
     pairs = without(_selected(spark, source, subset), Pool.open_or_new(home).rules())
-    done = table.fetch(spark, joined.images(pairs), home, settings)
+    done = table.fetch(spark, joined.images(opt_outs.attach(pairs, source)), home, settings)
     table.told(done)
     part = _commit_pairs(spark, pairs, home, source, made_of | {"downloads": done["key"]})
     return _summary(home, part, done, settings)
@@ -142,9 +142,11 @@ def _commit_pairs(spark: Any, pairs: Any, home: str, source: Pool, made_of: dict
         "content": content(written),
         "made_of": made_of,
     }
+    part = opt_outs.write(part, opt_outs.of_pool(spark, source), home, sum(p.get("opt_outs", 0) for p in source.parts))
     before = Pool.open_or_new(home)
     Pool(home, (), before.forgotten).with_part(part)
-    tables.leave_only(join(home, "pairs"), {key, *(old["key"] for old in before.parts)})
+    for name in ("pairs", OPT_OUTS.name):
+        tables.leave_only(join(home, name), {key, *(old["key"] for old in before.parts)})
     return part
 
 

@@ -1,7 +1,7 @@
 """The ways in which sites say no, and how each is heard.
 
 robots.txt (RFC 9309) once per scheme, host and port; the headers X-Robots-Tag and tdm-reservation with each answer; the
-meta tags and headers of the page on which the image was found, which ingest left in extra["opt_out"].
+meta tags and headers of the pages on which the image was found, which ingest left in the table `opt_outs`.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from yarl import URL
 
 from curation.download.settings import ROBOTS_BYTES
 from curation.errors import BadItemError
-from curation.sources.http import TDM, TERMS, opt_out
+from curation.sources.http import FORBIDDING, TDM, opt_out
 
 TAG = "X-Robots-Tag"
 ROBOTS_S = 10.0  # seconds for one robots.txt: half of an image's
@@ -29,7 +29,7 @@ def page_opt_out(terms: str | None) -> str | None:
     ('noai', 'tdm-reservation', None, None)
     """
     said = {term.strip().lower() for term in (terms or "").split(",")}
-    return ",".join(sorted(said & {*TERMS, TDM})) or None
+    return ",".join(sorted(said & FORBIDDING)) or None
 
 
 def header_opt_out(headers: Any, token: str) -> str | None:

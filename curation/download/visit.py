@@ -59,7 +59,7 @@ class Visitor:
     async def image(self, url: str, terms: str | None, trace: Trace, held: Held) -> Answer:
         """The answer that holds the image's bytes as they were sent, counted in `held`.
 
-        `terms` are what the page where it was found says against its use. Raises BadItemError with the image's status.
+        `terms` are what the pages where it was found say against its use. Raises BadItemError with the image's status.
         """
         opt_out = page_opt_out(terms)
         if opt_out:

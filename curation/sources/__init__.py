@@ -18,12 +18,14 @@ class Source(NamedTuple):
     """A kind of source.
 
     `read(uri, images, *, settings...)` gives its record batches. A name that ends in one of `suffixes`, lower-case, may
-    be of this kind; `looks(uri)` says from the content whether it is, or null where that cannot be told.
+    be of this kind; `looks(uri)` says from the content whether it is, or null where that cannot be told. Where it is a
+    `guess` from the beginning of the file, KIND given by the user is more than that.
     """
 
     read: Callable[..., Iterator[pa.RecordBatch]]
     suffixes: tuple[str, ...]
     looks: Callable[[str], bool | None] | None = None
+    guess: bool = False
 
 
 SOURCES: dict[str, Source] = {
@@ -31,7 +33,7 @@ SOURCES: dict[str, Source] = {
     "jats": Source(jats.read, jats.SUFFIXES, jats.looks),
     "latex": Source(latex.read, latex.SUFFIXES, latex.looks),
     "table": Source(tables.read, tables.SUFFIXES, tables.looks),
-    "tar": Source(tars.read, tars.SUFFIXES, tars.looks),
+    "tar": Source(tars.read, tars.SUFFIXES, tars.looks, guess=True),
 }
 
 
@@ -87,7 +89,7 @@ def kind_of(uri: str, kind: str | None = None) -> str | None:
         claims = [each for each in longest if longest[each] == length]
         looks = {each: SOURCES[each].looks(uri) if SOURCES[each].looks else None for each in claims}
         sure = [each for each, is_so in looks.items() if is_so]
-        possible = [each for each, is_so in looks.items() if is_so is None]
+        possible = [each for each, is_so in looks.items() if is_so is None or (kind and SOURCES[each].guess)]
         if sure or possible:
             return (sure + possible)[0]
     return None

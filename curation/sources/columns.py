@@ -42,9 +42,29 @@ def as_text(column: pa.Array) -> pa.Array:
         return pa.array([None if v is None else v.decode("utf-8", "replace") for v in raw.to_pylist()], pa.string())
 
 
+def text_where_possible(column: pa.Array) -> pa.Array:
+    """As `as_text`, and null where a value has no text: a date that Python cannot hold, an unknown time zone."""
+    try:
+        return as_text(column)
+    except (pa.ArrowException, OverflowError, ValueError, KeyError):
+        if len(column) < 2:
+            return pa.nulls(len(column), pa.string())
+        half = len(column) // 2
+        return pa.concat_arrays([text_where_possible(part) for part in (column[:half], column[half:])])
+
+
 def json_text(value: Any) -> str:
-    """A value as JSON text; what JSON cannot hold (bytes, dates) as its string."""
-    return json.dumps(value, ensure_ascii=False, default=str)
+    """A value as JSON text; what JSON cannot hold (dates) as its string, bytes that are no UTF-8 as null."""
+    return json.dumps(value, ensure_ascii=False, default=_json_default)
+
+
+def _json_default(value: Any) -> str | None:
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def checked_captions(text: pa.Array) -> tuple[pa.Array, pa.Array | None, pa.Array]:

@@ -19,6 +19,7 @@ GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 # DeviantArt's noai and noimageai, the robots terms of search engines, Microsoft's noml: those that bear on images.
 TERMS = frozenset(("noai", "noimageai", "noindex", "noimageindex", "noml"))
 TDM = "tdm-reservation"  # TDM Reservation Protocol (W3C community group), 4: "1" reserves the rights
+FORBIDDING = TERMS | {TDM}
 AGENT = re.compile(r"\s*([^\s,:]+)\s*:\s*(.*)", re.DOTALL)
 # Terms with a colon of their own.
 VALUED = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")

@@ -12,7 +12,8 @@ from curation.sources.columns import WEB_URL, as_text
 
 # Names as written by LAION, DataComp, CC3M/CC12M, RedCaps, WIT, img2dataset, webdataset and Hugging Face tables,
 # lower-cased; the first that a table has is taken.
-URL_NAMES = ("url", "image_url", "img_url", "imageurl", "image_link", "image_src", "src", "link")
+IMAGE_URL_NAMES = ("image_url", "img_url", "imageurl", "image_link", "image_src")
+URL_NAMES = (*IMAGE_URL_NAMES, "url", "src", "link")  # beside one of an image, a plain name is the page's
 CAPTION_NAMES = (
     *(
         "caption",
@@ -40,6 +41,9 @@ PATH_NAMES = ("image_path", "img_path", "file_name", "filename", "file_path", "f
 LICENSE_NAMES = ("license", "licence", "license_url", "image_license")
 KEY_NAMES = ("key", "__key__", "id", "uid", "sample_id", "image_id")
 CONTEXT_NAMES = ("context_section_description", "context_page_description")
+USUAL_NAMES = frozenset(
+    URL_NAMES + CAPTION_NAMES + IMAGE_NAMES + PATH_NAMES + LICENSE_NAMES + KEY_NAMES + CONTEXT_NAMES
+)
 KINDS = {
     "alt": "alt",
     "alt_text": "alt",
@@ -86,6 +90,19 @@ def language_of(column: str) -> str | None:
     return found["language"] if found else None
 
 
+def may_have_role(column: str, named: Layout) -> bool:
+    """Whether a column is NAMED, or has one of the usual names."""
+    name = column.lower()
+    return column in named.columns or name in USUAL_NAMES or OTHER_CAPTION.fullmatch(name) is not None
+
+
+def may_be_lists(column: str, named: Layout) -> bool:
+    """Whether each item of a list in the column of this name may be a caption or an image of its own."""
+    name = column.lower()
+    usual = name in CAPTION_NAMES + IMAGE_NAMES or OTHER_CAPTION.fullmatch(name) is not None
+    return usual or column in (named.caption, named.image, named.path)
+
+
 def choose(batch: pa.RecordBatch, named: Layout) -> Layout:
     """The layout of a table, seen from its first rows.
 
@@ -111,7 +128,8 @@ def choose(batch: pa.RecordBatch, named: Layout) -> Layout:
         name for name in batch.schema.names if OTHER_CAPTION.fullmatch(name.lower()) and is_text(batch.column(name))
     ]
     caption = named.caption or first(CAPTION_NAMES, is_text) or next(iter(further), None)
-    url = named.url or first(URL_NAMES, is_text) or first(IMAGE_NAMES + PATH_NAMES, holds_urls)
+    url = named.url or first(IMAGE_URL_NAMES + IMAGE_NAMES, holds_urls)
+    url = url or first(URL_NAMES, is_text) or first(PATH_NAMES, holds_urls)
     image = named.image or first(IMAGE_NAMES, is_bytes)
     path = named.path
     if path is None and image is None and url is None:  # beside a URL, a path is where a downloader put its copy
@@ -136,7 +154,7 @@ def is_text(column: pa.Array) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-    return any(check(kind) for check in text) or (holds_bytes(kind) and not pa.types.is_struct(kind))
+    return any(check(kind) for check in text) or (holds_bytes(kind) and not pa.types.is_nested(kind))
 
 
 def is_path(column: pa.Array) -> bool:
@@ -149,7 +167,7 @@ def is_bytes(column: pa.Array) -> bool:
     kind = element(column.type)
     if pa.types.is_struct(kind):
         return kind.get_field_index("bytes") >= 0
-    if not holds_bytes(kind):
+    if not holds_bytes(kind) or pa.types.is_nested(kind):
         return False
     values = pc.list_flatten(column) if kind != column.type else column
     if values.null_count == len(values):
@@ -175,10 +193,11 @@ def holds_urls(column: pa.Array) -> bool:
 
 
 def holds_bytes(kind: pa.DataType) -> bool:
-    """Whether values of this type may be whole image files."""
-    kind = element(kind)
-    if pa.types.is_struct(kind):
+    """Whether values of this type may be whole image files, or hold them at any depth."""
+    if pa.types.is_nested(kind):
         return any(holds_bytes(kind.field(i).type) for i in range(kind.num_fields))
+    if pa.types.is_dictionary(kind):
+        return holds_bytes(kind.value_type)
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
 
 

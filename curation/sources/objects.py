@@ -3,31 +3,37 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, TextIO
 
 import orjson
 import pyarrow as pa
 
 from curation.errors import BadItemError
-from curation.sources.columns import json_text
+from curation.sources.columns import WEB_URL, json_text
 from curation.sources.found import Reject, encodable
+from curation.sources.layout import Layout, may_be_lists, may_have_role
 from curation.sources.lines import BAD_FILE, END, LINE_CHARS, Chunk, read_lines, row_chunks
 
 LIST_START = re.compile(r"\s*\[\s*(?=\{)")
 ANNOTATIONS = re.compile(r'"annotations"\s*:\s*\[\s*(?=\{)')
 SEPARATOR = re.compile(r"\s*,?\s*")
 DECODER = json.JSONDecoder()
+IS_URL = re.compile(WEB_URL)
 
 
-def json_chunks(file: TextIO) -> Iterator[Chunk]:
-    """JSON Lines; a line that is no JSON object is rejected as `bad_json`. Blank lines are no rows."""
+def json_chunks(file: TextIO, named: Layout) -> Iterator[Chunk]:
+    """JSON Lines; a line that is no JSON object is rejected as `bad_json`. Blank lines are no rows.
+
+    The columns of captions and images, by the usual names and those NAMED, may hold lists.
+    """
     records = (_json_record(line) for line in read_lines(file) if isinstance(line, Reject) or not line.isspace())
-    return row_chunks(records, _json_batch)
+    return row_chunks(records, partial(_json_batch, named=named))
 
 
-def json_list_chunks(file: TextIO) -> Iterator[Chunk]:
+def json_list_chunks(file: TextIO, named: Layout) -> Iterator[Chunk]:
     """The objects of a JSON list: the whole text or, as in RedCaps and COCO, the value of `annotations`."""
-    return row_chunks(_json_items(file), _json_batch)
+    return row_chunks(_json_items(file), partial(_json_batch, named=named))
 
 
 def json_list_start(file: TextIO) -> str | None:
@@ -89,22 +95,33 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def _json_batch(rows: list[dict]) -> pa.RecordBatch:
+def _json_batch(rows: list[dict], named: Layout) -> pa.RecordBatch:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.RecordBatch.from_arrays(
-        [_json_column([row.get(name) for row in rows]) for name in names], [encodable(name) for name in names]
-    )
+    columns = [_json_column([row.get(name) for row in rows], name, named) for name in names]
+    return pa.RecordBatch.from_arrays(columns, [encodable(name) for name in names])
 
 
-def _json_column(values: list[Any]) -> pa.Array:
-    """Texts, or lists of texts where any list holds one; all other values become JSON, null stays null."""
-    lists = [value for value in values if isinstance(value, list)]
-    items = [item for value in lists for item in value]
-    if lists and (not items or any(isinstance(item, str) for item in items)):
+def _json_column(values: list[Any], name: str, named: Layout) -> pa.Array:
+    """Texts, or lists of texts where they may be and one holds several; other values become JSON, null stays null.
+
+    Of URLs one list would make lists of all: they stay texts. Where a column may have a role, a list of one text is
+    that text and an empty one null.
+    """
+    if may_have_role(name, named):
+        values = list(map(_alone, values))
+    lists = [value for value in values if isinstance(value, list)] if may_be_lists(name, named) else []
+    texts = [item for value in lists for item in value if isinstance(item, str)]
+    if texts and not any(map(IS_URL.match, texts)):
         rows = (value if isinstance(value, list | None) else [value] for value in values)
         found = [row and [_json_scalar(item) for item in row] for row in rows]
         return pa.array(encodable(found), pa.list_(pa.string()))
     return pa.array(encodable([_json_scalar(value) for value in values]), pa.string())
+
+
+def _alone(value: Any) -> Any:
+    """The text in a list of one, null for an empty list; any other value itself."""
+    is_alone = isinstance(value, list) and (not value or (len(value) == 1 and isinstance(value[0], str | None)))
+    return next(iter(value), None) if is_alone else value
 
 
 def _json_scalar(value: Any) -> str | None:

@@ -20,6 +20,7 @@ from curation.sources.columns import (
     license_groups,
     one_caption_a_row,
     other_captions,
+    text_where_possible,
 )
 from curation.sources.found import DETAIL_CHARS, FOUND, REJECTED, ImageSink, Reject, batches, until_broken
 from curation.sources.layout import Layout, caption_kind, choose, element, is_bytes, language_of
@@ -56,7 +57,7 @@ def read(
     """
     named = Layout(caption_column, url_column, image_column, path_column, license_column, key_column, context_column)
     layout, pictures = None, Pictures(images, uri, image_root)
-    for chunk in until_broken(_chunks(uri)):
+    for chunk in until_broken(_chunks(uri, named)):
         yield from batches([chunk] if isinstance(chunk, Reject) else chunk.bad)
         if isinstance(chunk, Reject) or chunk.batch is None:
             continue
@@ -79,7 +80,7 @@ def looks(uri: str) -> bool | None:
         return None
 
 
-def _chunks(uri: str) -> Iterator[Chunk | Reject]:
+def _chunks(uri: str, named: Layout) -> Iterator[Chunk | Reject]:
     name = uri.lower().removesuffix(".gz").removesuffix(".zst")
     if name.endswith(".parquet"):
         yield from parquet_chunks(uri)
@@ -91,7 +92,7 @@ def _chunks(uri: str) -> Iterator[Chunk | Reject]:
         if name.endswith("sv"):
             yield from csv_chunks(file, tabs=name.endswith(".tsv"))
         else:
-            yield from json_list_chunks(file) if name.endswith(".json") else json_chunks(file)
+            yield from (json_list_chunks if name.endswith(".json") else json_chunks)(file, named)
 
 
 class _Images(NamedTuple):
@@ -207,7 +208,7 @@ def _with_images(found: _Images, taken: list[Picture | BadItemError | None]) -> 
 def _extra(batch: pa.RecordBatch, layout: Layout, cut: pa.Array | None) -> pa.Array:
     """What has no role, as text. Raw bytes have no text and are left out."""
     names = [n for n in batch.schema.names if n not in layout.columns and not is_bytes(batch.column(n))]
-    columns = {name: as_text(batch.column(name)) for name in names}
+    columns = {name: text_where_possible(batch.column(name)) for name in names}
     if cut is not None:
         columns["caption_cut"] = cut
     return extra_map(columns, batch.num_rows)

@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
 import fsspec
@@ -36,6 +37,7 @@ from curation.sources.packing import CUT, packing, unpacked, unpacked_limit, unp
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")  # in this order where a key has several
+TEXTS = ("txt", "json")
 CAPTION_KEYS = ("caption", "text", "TEXT")  # as written by img2dataset, and by LAION's and DataComp's tables
 TEXT_BYTES = 1 << 20  # the most that is read of a .txt; a longer .json is rejected
 LOOK_MEMBERS, LOOK_BYTES = 64, 4 << 20  # assumption: an image comes within twenty samples
@@ -65,23 +67,23 @@ def read(uri: str, images: ImageSink, *, caption_key: str | None = None) -> Iter
 
 
 def looks(uri: str) -> bool | None:
-    """Whether the first members of a tar include an image; null where it cannot be read as one, or is empty.
+    """Whether the first members of a tar include an image; null where it cannot be read as one, is empty, or goes on
+    after nothing but texts of samples.
 
-    Tars of papers have the same suffixes but begin with texts.
+    Tars of papers have the same suffixes but begin with other texts.
     """
+    seen = []
     try:
         with fsspec.open(uri, "rb") as file:
             packed = packing(file)
             start = unpacking(file, packed).read(LOOK_BYTES) if packed else file
-            number = -1
-            for number, member in enumerate(read_members(start)):
-                if _split(member.name)[1] in IMAGES:
+            for member in islice(read_members(start), LOOK_MEMBERS):
+                seen.append(_split(member.name)[1])
+                if seen[-1] in IMAGES:
                     return True
-                if number == LOOK_MEMBERS:
-                    return False
     except (*CUT, BadItemError):
         return None
-    return None if number < 0 else False
+    return None if len(seen) in (0, LOOK_MEMBERS) and {*seen} <= {*TEXTS} else False
 
 
 def _items(uri: str, images: ImageSink, caption_keys: tuple[str, ...]) -> Iterator[Found | Reject]:
@@ -142,7 +144,7 @@ def _split(name: str) -> tuple[str, str]:
     """
     key, _, extension = name.rpartition(".")
     extension, stem = extension.lower(), key.rpartition("/")[2]
-    known = extension in (*IMAGES, "txt", "json") and stem and not stem.startswith("._")
+    known = extension in IMAGES + TEXTS and stem and not stem.startswith("._")
     return (key, extension) if known else (name, "")
 
 

@@ -7,12 +7,18 @@ from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 from curation.errors import BadItemError
 
 NO_SRC = re.compile(r"#.*|(?i:https?):/*", re.DOTALL)  # a browser makes the page itself, or nothing, of these
-PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+(?::\d+)?/[!$%&'()*+,./0-9:;=?@A-Z_a-z~\[\]-]*")
+# A URL that is in that form: no dot segment, no default port, nothing to encode.
+PLAIN_URL = re.compile(
+    r"https?://[a-z0-9.-]+(?::(?!80/|443/)\d+)?(?=/)"
+    r"(?:/(?!\.|%2[eE])|[!$%&'()*+,.0-9:;=?@A-Z_a-z~\[\]-]++)*+"
+)
 # What only has to be put behind the host or the folder: no dot segment, nothing that urljoin would drop or read anew.
 PLAIN_PATH = re.compile(
-    r"/?[!$%&'()*+,0-9=@A-Z_a-z~-][!$%&'()*+,.0-9=@A-Z_a-z~-]*+(?:/(?![./])[!$%&'()*+,.0-9=@A-Z_a-z~-]*+)*+"
-    r"(?:\?[!$%&'()*+,./0-9:=@A-Z_a-z~-]++)?"
+    r"/?(?!%2[eE])[!$%&'()*+,0-9=@A-Z_a-z~-][!$%&'()*+,.0-9=@A-Z_a-z~-]*+"
+    r"(?:/(?![./]|%2[eE])[!$%&'()*+,.0-9=@A-Z_a-z~-]*+)*+(?:\?[!$%&'()*+,./0-9:=@A-Z_a-z~-]++)?"
 )
+DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+DEFAULT_PORTS = {"http": "80", "https": "443"}
 CONTROLS = "".join(map(chr, range(33)))  # WHATWG URL Standard, 4.4: C0 controls and blanks around it do not count
 PATH = re.compile(r"[^?#]*")
 DROPPED = str.maketrans("", "", "\t\r\n")
@@ -65,13 +71,33 @@ def normal_url(url: str) -> str | None:
         parts = urlsplit(url)
         host = parts.netloc.lower()
         host = host if host.isascii() else host.encode("idna").decode("ascii")
+        name, colon, port = host.rpartition(":")
+        host = name if colon and port in ("", DEFAULT_PORTS.get(parts.scheme)) else host
         # The URL Standard's sets for path and query, joined: what a browser would send.
         path, query = (quote(part, safe="!$%&'()*+,-./:;=?@[]_~|^") for part in (parts.path or "/", parts.query))
     except ValueError:  # UnicodeError, a host that cannot be or a lone surrogate, is one too
         return None
     if parts.scheme not in ("http", "https") or not host or re.search(r"[\s<>\"\\^`{|}]", host):
         return None
-    return urlunsplit((parts.scheme, host, path, query, ""))
+    return urlunsplit((parts.scheme, host, without_dots(path), query, ""))
+
+
+def without_dots(path: str) -> str:
+    """An absolute path with its dot segments resolved: RFC 3986, 5.2.4, and as browsers do, where dots are `%2e`.
+
+    >>> without_dots("/a/../../b/./c"), without_dots("/a/b/%2E%2e"), without_dots("/.../a.b")
+    ('/b/c', '/a/', '/.../a.b')
+    """
+    if not DOT_SEGMENT.search(path):
+        return path
+    kept: list[str] = []
+    for segment in path.split("/")[1:]:
+        dots = segment.lower().replace("%2e", ".")
+        if dots == "..":
+            kept = kept[:-1]
+        elif dots != ".":
+            kept.append(segment)
+    return "/" + "/".join([*kept, ""] if dots in (".", "..") else kept)
 
 
 def joined(base: str, url: str) -> str:

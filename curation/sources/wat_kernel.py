@@ -14,6 +14,7 @@ REL_BYTES = 64  # of a rel in which a licence is looked for
 MARGIN = 4  # bytes behind a block that are looked at
 QUOTE, BACKSLASH, COMMA, COLON, BRACE, OPEN, SHUT = map(ord, '"\\,:}[]')
 G, AT, C, E, N, LOW_I, LOW_M, LOW_O = map(ord, "G@cenimo")
+DOT, PERCENT, TWO = map(ord, ".%2")
 NAMES = (b"url", b"alt", b"title")
 # How a URL is made absolute: it is that, by a scheme, a host or a folder in front; or it must be looked at.
 URL, HOSTED, ROOTED, RELATIVE, ODD = b"USHF-"
@@ -113,6 +114,14 @@ def is_caption(body, first, end):
 
 
 @compiled
+def is_dot(body, i, end):
+    """Whether a dot stands at i, as such or encoded: a path segment that begins so may be a dot segment."""
+    if body[i] == PERCENT:
+        return i + 2 < end and body[i + 1] == TWO and body[i + 2] | 32 == E
+    return body[i] == DOT
+
+
+@compiled
 def sort_of_url(body, i, end):
     """What is to be put in front of a URL that `urls.absolute_url` takes as it stands; ODD for others."""
     scheme = 5 if is_text(body, i, end, b"http://") else 6 if is_text(body, i, end, b"https://") else 0
@@ -122,14 +131,14 @@ def sort_of_url(body, i, end):
             i += 1
         if i in (host, end) or body[i] != SLASH:  # a port is odd enough
             return ODD
-        while i < end and CLASSES[body[i]] & IN_URL:
+        while i < end and CLASSES[body[i]] & IN_URL and not (body[i - 1] == SLASH and is_dot(body, i, end)):
             i += 1
         return ODD if i < end else URL if scheme else HOSTED
     sort = ROOTED if i < end and body[i] == SLASH else RELATIVE
     i += 1 if sort == ROOTED else 0
     after = SLASH
     while i < end and body[i] != ASK:
-        if not CLASSES[body[i]] & (STEP if after == SLASH else IN_PATH):
+        if not CLASSES[body[i]] & (STEP if after == SLASH else IN_PATH) or (after == SLASH and is_dot(body, i, end)):
             return ODD
         after = body[i]
         i += 1

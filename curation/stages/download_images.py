@@ -6,7 +6,7 @@ from pydantic import AfterValidator
 
 from curation.download.settings import EncodeFormat, ResizeMode, checked
 from curation.files import join
-from curation.schema import IMAGE, VERDICT, Column
+from curation.schema import IMAGE, OPT_OUT, VERDICT, Column
 from curation.stage import stage, verdict
 
 POINTER = Column("image", IMAGE, "pointer to the encoded bytes; null if dropped", True)
@@ -22,7 +22,7 @@ def _readable(allow_host: list[str]) -> list[str]:
 Hosts = Annotated[list[str], AfterValidator(_readable)]
 
 
-@stage(output=(*VERDICT.columns, POINTER), version=2, pairs=["uid", "image_id", "url", "image", "extra"])
+@stage(output=(*VERDICT.columns, POINTER), version=3, pairs=["uid", "image_id", "url", "image", OPT_OUT])
 def download_images(
     pairs: Any,
     *,

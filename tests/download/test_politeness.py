@@ -156,6 +156,36 @@ def test_robots_txt(tmp_path, jpeg, token, forbidden):
     assert {row["status"] for row in rows.values()} == {"ok", "robots"}
 
 
+def test_no_spelling_of_a_path_gets_around_robots_txt(tmp_path, jpeg):
+    paths = [
+        "/pub/../private/a",
+        "/./private/a",
+        "/pub/%2e%2E/private/a",
+        "/pub/.%2e/private/a?b=/../c",
+        "/private/./a",
+    ]
+    paths += ["/pub/x/%2E/../../private/a", "/../private/a", "/pub/\u00fc/../../private/a", "/moved", "/moved/on"]
+    moved = {"/moved": redirecting("/pub/../private/a"), "/moved/on": redirecting("../pub/%2e./private/a")}
+    answers = {path.partition("?")[0]: jpeg for path in paths} | moved
+    with Site(answers | {"/private/a": jpeg, "/robots.txt": b"User-agent: *\nDisallow: /private/"}) as site:
+        rows = fetch(tmp_path, [site.url(path) for path in paths])
+        assert [rows[site.url(path)]["status"] for path in paths] == ["robots"] * len(paths)
+        assert set(site.asked) == {"/robots.txt", "/moved", "/moved/on"}
+
+
+def test_dot_segments_are_resolved_before_a_url_is_asked(tmp_path, jpeg):
+    paths = {
+        "/a/../b.jpg?x=/../y": "/b.jpg?x=/../y",
+        "/a/%2e/c%2Fd.jpg": "/a/c%2Fd.jpg",
+        "/.../d": "/.../d",
+        "/e/..": "/",
+    }
+    with Site({path.partition("?")[0]: jpeg for path in paths.values()}) as site:
+        rows = fetch(tmp_path, [site.url(path) for path in paths])
+        assert {row["status"] for row in rows.values()} == {"ok"}
+        assert {*paths.values(), "/robots.txt"} == set(site.asked)
+
+
 UNREADABLE = {
     "404": (answering(b"", 404), "ok"),
     "403": (answering(b"", 403), "ok"),  # RFC 9309, 2.3.1.3

@@ -179,3 +179,25 @@ def test_a_recipe_fetches_what_its_text_filters_left(spark, tmp_path, jpeg):
         assert again["kept"] == 2 and site.asked["/a.jpg"] == 1 and site.asked["/b.jpg"] == 2
         chosen = download(pool, out=str(tmp_path / "images"), subset=str(tmp_path / "again"), **QUICK)
         assert (chosen["pairs"], chosen["pairs_with_image"], site.asked["/c.jpg"]) == (2, 2, 0)
+
+
+def test_a_page_forbids_the_use_whatever_became_of_its_pair(spark, tmp_path, jpeg):
+    names = ("merged", "filtered", "later", "free")
+    with Site({f"/{name}.jpg": jpeg for name in names}) as site:
+        urls = {name: site.url(f"/{name}.jpg") for name in names}
+        rows = [(url, f"two words {name}", "") for name, url in urls.items()]
+        _ingested(tmp_path, "one", [*rows, (*rows[0][:2], "noai"), (urls["filtered"], "one", "noml")])
+        _ingested(tmp_path, "two", [(*rows[2][:2], "noindex")])
+        pool, recipe = str(tmp_path / "pool"), tmp_path / "r.toml"
+        recipe.write_text(RECIPE)
+        done = run(str(recipe), pool, str(tmp_path / "out"))
+        assert done["kept"] == 1 and {*site.asked} == {"/free.jpg", "/robots.txt"}
+        text = tmp_path / "text.toml"
+        text.write_text(RECIPE.partition('[[stage]]\nrun = "download')[0])
+        run(str(text), pool, str(tmp_path / "text"))
+        out = str(tmp_path / "images")
+        first = download(pool, out=out, subset=str(tmp_path / "text"), **QUICK)
+        assert first["statuses"] == {"ok": 1, "opt_out": 3}
+        second = download(out, out=str(tmp_path / "again"), **QUICK)  # what is known goes with the pairs
+        assert second["statuses"] == {"opt_out": 3} and second["pairs_with_image"] == 1
+        assert site.asked["/free.jpg"] == 2 and len(site.asked) == 2

@@ -411,7 +411,7 @@ def test_items_of_a_page(tmp_path: Path, rows: Callable) -> None:
 
 def test_where_a_picture_may_lie(tmp_path: Path, rows: Callable, sink: Any, jpeg: bytes) -> None:
     names = ("direct", "moved", "loop", "seen", "late", "gone", "html", "cut", "gif", "resource", "b%20c", "missing")
-    names += ("untold", "program")
+    names += ("untold", "program", "http://a.org/d/../up", "http://a.org:80/port", "/%2e/here")
     body = "".join(f"<img src='{name}' alt='{name} x'>" for name in names).replace("b%20c'", "b c'", 1)
     found = [
         response("http://a.org/direct", jpeg + b"1", "image/jpeg"),
@@ -429,6 +429,7 @@ def test_where_a_picture_may_lie(tmp_path: Path, rows: Callable, sink: Any, jpeg
         response("http://a.org/b%20c", jpeg + b"3", "image/jpeg"),
         response("http://a.org/untold", jpeg + b"5", "binary/octet-stream"),
         response("http://a.org/program", b"MZ....", "application/octet-stream"),
+        *(response(f"http://a.org/{name}", jpeg + name.encode(), "image/jpeg") for name in ("up", "port", "here")),
     ]  # fmt: skip
     parts = [*found, response("http://a.org/", body.encode()), response("http://a.org/late", jpeg + b"4", "image/jpeg")]
     parts.append(response("http://a.org/2", b"<img src=direct alt='once more'>"))
@@ -439,8 +440,9 @@ def test_where_a_picture_may_lie(tmp_path: Path, rows: Callable, sink: Any, jpeg
         "direct": jpeg + b"1", "moved": jpeg + b"4", "loop": None, "seen": jpeg + b"1", "late": jpeg + b"4",
         "gone": None, "html": None, "cut": None, "gif": b"GIF89a....", "resource": jpeg + b"2", "b%20c": jpeg + b"3",
         "missing": None, "untold": jpeg + b"5", "program": None, "once mo": jpeg + b"1",
+        "http://a.org/d/../up": jpeg + b"up", "http://a.org:80/port": jpeg + b"port", "/%2e/here": jpeg + b"here",
     }  # fmt: skip
-    assert sorted(sink.extensions) == ["gif", *["jpg"] * 5], "each picture once, none that no page shows"
+    assert sorted(sink.extensions) == ["gif", *["jpg"] * 8], "each picture once, none that no page shows"
     assert not result.rejected
 
 

@@ -101,6 +101,20 @@ def test_content_decides_where_two_kinds_share_a_suffix(tmp_path: Path, monkeypa
     assert kinds == {"images.tar.gz": "tar", "paper.tar.gz": "papers", "x.tar.gz": "papers", "cut.tar.gz": "tar"}
 
 
+def test_tars_whose_images_come_late(tmp_path: Path) -> None:
+    texts = [f"{n}.{extension}" for n in range(40) for extension in ("txt", "json", "txt.bak")]
+    images = [f"{n}.jpg" for n in range(40)]
+    members = {
+        "samples": [name for name in texts if not name.endswith("bak")] + images,
+        "other": texts,
+        "texts": texts[:2],
+    }
+    for name, names in members.items():
+        (tmp_path / f"{name}.tar").write_bytes(tar(*names))
+    found = {kind: [Path(uri).stem for uri, _ in expand([str(tmp_path)], kind)] for kind in (None, "tar")}
+    assert found == {None: ["samples"], "tar": ["other", "samples", "texts"]}
+
+
 def test_every_source_is_a_reader_with_settings() -> None:
     for name, source in SOURCES.items():
         first, second, *settings = inspect.signature(source.read).parameters.values()

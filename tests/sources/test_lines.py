@@ -218,6 +218,41 @@ def test_one_null_does_not_make_all_lists_of_json_texts(tmp_path: Path, rows: Ca
     assert result.errors() == [("2", "no_caption"), ("3", "no_caption")]
 
 
+@pytest.mark.parametrize("value", [[], ["http://a.org/x"], ["http://a.org/x", "http://a.org/y"], {"a": 1}, 7])
+@pytest.mark.parametrize("name", ["url", "image", "license", "id", "tags"])
+def test_a_list_in_one_object_changes_no_other(tmp_path: Path, rows: Callable, name: str, value: object) -> None:
+    where = "image" if name == "image" else "url"
+    records = [
+        {where: URL.format(n), "caption": f"dog {n}", "license": "CC BY", "id": f"k{n}", "tags": "x"} for n in range(5)
+    ]
+    found = []
+    for odd in (None, value):
+        records[3][name] = odd
+        read = rows(tables.read(table(tmp_path / "t.jsonl", "\n".join(map(json.dumps, records))), None)).found
+        found.append([row for row in read if row["caption"] != "dog 3"])
+    assert found[0] == found[1] and len(found[0]) == 4
+
+
+def test_lists_of_objects_are_texts_unless_of_captions_or_images(tmp_path: Path, rows: Callable, jpeg: bytes) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg)
+    records = [
+        {"image": ["a.jpg"], "caption": ["one", "two"], "license": ["CC BY"], "tags": ["x", "y"], "empty": []},
+        {"image": ["a.jpg", "a.jpg"], "caption": "three", "license": []},
+        {"image": "a.jpg", "caption": "four", "license": "CC BY-NC", "tags": ["x"]},
+    ]
+    result = rows(tables.read(table(tmp_path / "t.jsonl", "\n".join(map(json.dumps, records))), None))
+    tags = {"tags": '["x", "y"]', "empty": "[]"}
+    assert [(row["caption"], row["license"], row["extra"]) for row in result.found] == [
+        ("one", "CC BY", tags), ("two", "CC BY", tags), ("four", "CC BY-NC", {"tags": '["x"]'})
+    ]  # fmt: skip
+    assert result.errors() == [("1", "several_images")]
+    records = [{"url": URL.format(n), "mine": text} for n, text in enumerate([["one", "two"], "three"])]
+    path = table(tmp_path / "t.jsonl", "\n".join(map(json.dumps, records)))
+    assert [row["caption"] for row in rows(tables.read(path, None, caption_column="mine")).found] == [
+        "one", "two", "three"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("content", ["", "\n", "url,caption\n", "\ufeff"])
 def test_empty_files_give_nothing(tmp_path: Path, rows: Callable, content: str) -> None:
     for suffix in (".csv", ".tsv", ".jsonl"):

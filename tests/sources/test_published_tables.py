@@ -169,3 +169,26 @@ def test_img2dataset_says_what_it_could_not_fetch(tmp_path: Path, rows: Callable
     first, second = rows(tables.read(str(tmp_path / "00000.parquet"), None)).found
     assert (first["document"], first["extra"]) == ("000000000", {"status": "success", "width": "256", "sha256": "ab"})
     assert second["extra"] == {"status": "failed_to_download", "error_message": "HTTP Error 404: Not Found"}
+
+
+@pytest.mark.parametrize("name", ["image_url", "img_url", "imageURL", "image_link", "image_src", "image", "picture"])
+@pytest.mark.parametrize("page", ["url", "link", "src"])
+def test_the_page_beside_the_url_of_an_image_is_not_the_image(
+    tmp_path: Path, rows: Callable, name: str, page: str
+) -> None:
+    pages = [f"https://shop.com/page/{n}" for n in range(3)]
+    columns = {page: pages, name: [URL.format(0), None, URL.format(2)], "title": ["a dog"] * 3}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    result = rows(tables.read(str(tmp_path / "t.parquet"), None))
+    assert [row["url"] for row in result.found] == [URL.format(0), URL.format(2)]
+    assert [row["extra"] for row in result.found] == [{page: pages[0]}, {page: pages[2]}]
+    assert result.errors() == [("1", "no_url")]
+    found = rows(tables.read(str(tmp_path / "t.parquet"), None, url_column=page)).found
+    assert [row["url"] for row in found] == pages
+
+
+def test_an_image_that_is_no_url_leaves_the_url_in_its_role(tmp_path: Path, rows: Callable) -> None:
+    columns = {"url": [URL.format(0)], "image": ["images/0.jpg"], "text": ["a dog"]}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    (row,) = rows(tables.read(str(tmp_path / "t.parquet"), None)).found
+    assert (row["url"], row["image"], row["extra"]) == (URL.format(0), None, {"image": "images/0.jpg"})

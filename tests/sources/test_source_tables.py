@@ -243,6 +243,43 @@ def test_other_columns_become_text(tmp_path: Path, rows: Callable) -> None:
     assert found[1]["extra"] == {"safe": "false", "where": '{"lat": 2}', "kind": "k"}
 
 
+def test_bytes_inside_other_columns_have_no_text(tmp_path: Path, rows: Callable) -> None:
+    mask = {"mask": {"bytes": b"\xff" * 999, "path": "m.png"}, "label": "dog"}
+    columns = {
+        "url": [URL.format(0)],
+        "text": ["a"],
+        "objects": [[mask, mask]],
+        "deep": [{"a": [{"b": [b"\xff", "é".encode()]}]}],
+        "map": pa.array([[("k", b"\xff")]], pa.map_(pa.string(), pa.binary())),
+        "unmarked": pa.array([b"a text"], pa.binary()),
+        "repeated": pa.array([b"\xff\xfe"], pa.binary()).dictionary_encode(),
+        "digest": pa.array([b"\xff\x01"], pa.binary(2)),
+    }
+    (row,) = rows(tables.read(parquet(tmp_path / "t.parquet", columns), None)).found
+    said = {"mask": {"bytes": None, "path": "m.png"}, "label": "dog"}
+    assert row["extra"] == {
+        "objects": json.dumps([said, said]), "deep": '{"a": [{"b": [null, "é"]}]}', "map": '[["k", null]]',
+        "unmarked": "a text", "digest": "ff01",
+    }  # fmt: skip
+
+
+def test_values_that_cannot_be_written_out_are_left_out(tmp_path: Path, rows: Callable) -> None:
+    far, days = pa.array([2**62, 0], pa.int64()), pa.array([2**31 - 1, 0], pa.int32()).cast(pa.date32())
+    columns = {
+        "url": [URL.format(0), URL.format(1)],
+        "text": ["a", "b"],
+        "nested": pa.StructArray.from_arrays([far.cast(pa.timestamp("us"))], ["at"]),
+        "zone": far.cast(pa.timestamp("us", "Mars/Olympus")),
+        "nested_zone": pa.StructArray.from_arrays([far.cast(pa.timestamp("us", "Mars/Olympus"))], ["at"]),
+        "days": pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), days),
+        "width": [5, 6],
+    }  # fmt: skip
+    found = rows(tables.read(parquet(tmp_path / "t.parquet", columns), None)).found
+    assert [row["extra"] for row in found] == [
+        {"width": "5"}, {"width": "6", "nested": '{"at": "1970-01-01 00:00:00"}', "days": '["1970-01-01"]'}
+    ]  # fmt: skip
+
+
 def test_a_long_caption_is_cut_and_its_length_kept(tmp_path: Path, rows: Callable) -> None:
     texts = ["é" * CAPTION_CHARS, "é" * (CAPTION_CHARS + 1), "a" * (CAPTION_CHARS + 5)]
     path = parquet(tmp_path / "t.parquet", {"url": [URL.format(n) for n in range(3)], "text": texts})

@@ -126,7 +126,21 @@ LINK = st.fixed_dictionaries(
     {"path": st.sampled_from(["IMG@/src", "IMG@/src", "A@/href", "LINK@/href"])},
     optional={
         "url": st.sampled_from(
-            ["a.jpg", "/b/c.png?d=1", "//e.org/f", "k//l", "/m?", "https://g.org/h.gif", "data:x", "../i", "x/./y"]
+            [
+                *(
+                    "a.jpg",
+                    "/b/c.png?d=1",
+                    "//e.org/f",
+                    "k//l",
+                    "/m?",
+                    "https://g.org/h.gif",
+                    "data:x",
+                    "../i",
+                    "x/./y",
+                ),
+                *("http://g.org/a/../b", "http://g.org:80/b", "//g.org/%2e/b", "a/%2E%2e/b", "%2e/b", "/%2E/b"),
+                *("/.b?/../c", "http://g.org/%2fb", "//g.org/b?/.c"),
+            ]
         )
         | TEXT
         | WORDS,
