@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from curation.sources.latex.captions import is_panel_label
+from curation.sources.latex.mains import is_main, mains
+from curation.sources.packages import open_package
 from tests.sources.latex.papers import PREAMBLE, collect_files, picture, read, write
 
 CANARY = "canary-5f0e"
@@ -211,6 +214,38 @@ BOMBS = {
 def test_bombs_are_bounded(harmless: Callable) -> None:
     for name, (captions, _) in zip(BOMBS, harmless([paper(*bomb) for bomb in BOMBS.values()])):
         assert captions == ["A good caption."], name
+
+
+LOOKED_AT = {
+    "an open class": r"\documentclass{" + " " * 20_000,
+    "a class behind blanks": r"\documentclass" + " " * M + "x",
+    "open options of classes": r"\documentclass[" * 60_000,
+}
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_what_is_looked_at_ends(name: str) -> None:
+    assert not is_main(LOOKED_AT[name].encode())
+
+
+READMES = {
+    "lines": "\n" * M + "x",
+    "lines of blanks": " \n" * M,
+    "names in JSON": '"filename":"a"' * 70_000,
+    "uses in JSON": '"usage":"toplevel"' * 50_000,
+    "names in YAML": "filename:" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_what_says_which_files_are_papers_ends(tmp_path: Path, name: str) -> None:
+    write(tmp_path, {"00README.XXX": READMES[name], "main.tex": paper("")})
+    with open_package(str(tmp_path)) as package:
+        assert mains(package) == ["main.tex"]
+
+
+def test_a_long_label_of_a_panel() -> None:
+    assert is_panel_label("." * M) and not is_panel_label("." * M + "no")
 
 
 def test_a_number_of_arguments_that_is_no_number(tmp_path: Path) -> None:
