@@ -22,7 +22,7 @@ _CHARACTERS = re.compile(  # behind \if; a blank or a brace is a character that 
     r"\s*+(\\[A-Za-z@]++\s*+|[^\s\\{}])(\\[A-Za-z@]++\s*+|[^\s\\{}]|(?=[\s\\{}]))"
 )
 _NUMBERS = re.compile(r"\s*(-?\d{1,9})\s*([<=>])\s*(-?\d{1,9})(?!\d)")  # behind \ifnum
-_NEW = re.compile(r"\s*\{?\s*\\if([A-Za-z@]+)\s*\}?")
+_NEW = re.compile(r"\s*+(?:\{\s*+)?\\if([A-Za-z@]+)\s*\}?")
 _COMPARED = re.compile(r"\s*(?:\\[A-Za-z@]+|\\?[^\s{}])\s*(?:\\[A-Za-z@]+|\\?[^\s{}])")  # behind \ifx
 
 

@@ -13,7 +13,7 @@ _ARCHIVES = names(
     "funct-an gr-qc hep-ex hep-lat hep-ph hep-th math math-ph mtrl-th nlin nucl-ex nucl-th patt-sol physics plasm-ph "
     "q-alg q-bio quant-ph solv-int supr-con"
 )
-_SUFFIXES = re.compile(r"(?:\.(?:tar|gz|tgz|zst|zip|tex|ltx|latex))+$", re.IGNORECASE)
+_SUFFIXES = re.compile(r"(?:\.(?:tar|gz|tgz|zst|zip|tex|ltx|latex)){1,5}$", re.IGNORECASE)
 
 _URL = re.compile(
     r"https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/[a-z-]+(?:/\d\.\d)?", re.IGNORECASE
