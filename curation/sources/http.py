@@ -22,7 +22,7 @@ TDM = "tdm-reservation"  # TDM Reservation Protocol (W3C community group), 4: "1
 AGENT = re.compile(r"\s*([^\s,:]+)\s*:\s*(.*)", re.DOTALL)
 # Terms with a colon of their own.
 VALUED = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
-CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([^\s;\"']+)", re.IGNORECASE)
+CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([^\s;,\"']+)", re.IGNORECASE)
 
 
 class Said(NamedTuple):
