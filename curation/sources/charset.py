@@ -8,6 +8,7 @@ import re
 
 SNIFF_BYTES = 4096  # the HTML standard looks at 1,024; pages with long heads declare their charset later
 META = re.compile(rb"<meta[^>]{0,1000}?charset\s*+=\s*+[\"']?\s*+([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+XML = re.compile(rb"\s*+<\?xml\s[^>]{0,1000}?encoding\s*+=\s*+[\"']\s*+([A-Za-z0-9_.:-]{1,40})")
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 MARKS_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 FALLBACK = "windows-1252"  # the HTML standard's, for pages that say nothing
@@ -51,8 +52,8 @@ def decode(body: bytes, header: str | None) -> str:
     """The text of a page, never failing: what does not decode becomes U+FFFD.
 
     `header` is the charset of its Content-Type. In order: a byte order mark, UTF-16 told by its zeros, ISO-2022 where
-    declared, UTF-8 if the bytes are that, then of header and meta element the first that decodes without error, then
-    either with replacement, and windows-1252 where nothing is declared.
+    declared, UTF-8 if the bytes are that, then of header, meta element and XML declaration the first that decodes
+    without error, then the first of them with replacement, and windows-1252 where nothing is declared.
     """
     for mark, name in MARKS:
         if body.startswith(mark):
@@ -60,8 +61,9 @@ def decode(body: bytes, header: str | None) -> str:
     wide = _utf16(body[:SNIFF_BYTES])
     if wide:
         return body.decode(wide, "replace")
-    meta = META.search(body, 0, SNIFF_BYTES)
-    declared = [codec for codec in (_codec(header), _codec(meta and meta[1].decode("ascii"))) if codec]
+    inside = META.search(body, 0, SNIFF_BYTES), XML.match(body, 0, SNIFF_BYTES)
+    labels = header, *(found[1].decode("ascii") for found in inside if found)
+    declared = [codec for codec in map(_codec, labels) if codec]
     if any(codec.startswith("iso2022") for codec in declared):  # seven bits, so that it would pass for UTF-8
         return body.decode(declared[0], "replace")
     try:

@@ -6,6 +6,7 @@ row whose item is "".
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
@@ -50,19 +51,19 @@ MAGIC = (
     (re.compile(rb"II\*\0|MM\0\*"), "tif"),
 )
 
-_CC_URL = re.compile(r"creativecommons\.org/(?:licenses|publicdomain)/([a-z-]+)")
-_CC_TEXT = re.compile(r"\bcc[ _-]*(by(?:[ _-]+(?:nc|nd|sa))*)\b|\bcc[ _-]*(0|zero)\b")
-_CC_BARE = re.compile(
-    r"(by(?:[ _-]+(?:nc|nd|sa))*)(?:[ _-]*\d\.\d)?(?: (?:international|unported|generic|licen[cs]e))*"
-)
+_DASHES = re.compile("[\u2010-\u2015\u2043\u2212]")
+_ELEMENTS = r"(by(?:[\W_]*(?:nc|nd|sa))*+)(?![^\W\d_])"  # whatever joins them, for a lost one would give more away
+_CC_URL = re.compile(r"creativecommons\.org/(?:licenses|publicdomain)/([a-z%+_-]+)")
+_CC_TEXT = re.compile(rf"\bcc[ _-]*{_ELEMENTS}|\bcc[ _-]*(0|zero)\b")
+_CC_BARE = re.compile(rf"{_ELEMENTS}(?:[ _-]*\d\.\d)?(?: (?:international|unported|generic|licen[cs]e))*")
 _CC_WORDS = (  # the long names of the licence elements, as on creativecommons.org
     (re.compile(r"creative\s*commons?"), "cc"),
-    (re.compile(r"non[ -]?commercial"), "nc"),
-    (re.compile(r"share[ -]?alike"), "sa"),
-    (re.compile(r"no[ -]?deriv(?:ative)?s?(?: works)?"), "nd"),
+    (re.compile(r"non[\W_]*commercial"), "nc"),
+    (re.compile(r"share[\W_]*alike"), "sa"),
+    (re.compile(r"no[\W_]*deriv(?:ative)?s?(?: works)?"), "nd"),
     (re.compile(r"attribution"), "by"),
-    (re.compile(r"\s+"), " "),
 )
+_BAN = re.compile(r"(?<![^\W\d_])nc(?![^\W\d_])|no[nt]?[\W_]*(?:for[\W_]*)?commerc|pas d\W*utilisation commerc")
 
 
 class ImageSink(Protocol):
@@ -222,15 +223,15 @@ def license_group(raw: str | None) -> str | None:
     """Group of a licence text or URL: `commercial`, `noncommercial`, `other`; null gives null (BIOMEDICA's groups).
 
     commercial = CC0, BY, BY-SA, BY-ND; noncommercial = BY-NC, BY-NC-SA, BY-NC-ND; all else, also blank, is other.
-    We differ from BIOMEDICA (arXiv:2501.07171) in normalising case, URLs and long names first. Where a text names
-    several licences, one that forbids commercial use decides.
+    We differ from BIOMEDICA (arXiv:2501.07171) in normalising case, dashes, URLs and long names first. Where a text
+    names several licences, or one and a ban on commercial use beside it, what forbids commercial use decides.
 
     >>> license_group("https://creativecommons.org/licenses/by-nc/4.0/"), license_group("CC BY-SA 3.0")
     ('noncommercial', 'commercial')
     """
     if raw is None:
         return None
-    text = raw.strip().lower()
+    text = _DASHES.sub("-", " ".join(unicodedata.normalize("NFKC", raw).lower().split()))
     names = _CC_URL.findall(text)
     if not names:
         for words, short in _CC_WORDS:
@@ -238,11 +239,12 @@ def license_group(raw: str | None) -> str | None:
         bare = _CC_BARE.fullmatch(text)
         names = [bare[1]] if bare else [elements or "zero" for elements, _ in _CC_TEXT.findall(text)]
     groups = {_group(name) for name in names} or {"other"}
-    return next(g for g in ("noncommercial", "other", "commercial") if g in groups)
+    found = next(g for g in ("noncommercial", "other", "commercial") if g in groups)
+    return "noncommercial" if found == "commercial" and _BAN.search(text) else found
 
 
 def _group(name: str) -> str:
-    elements = set(re.split(r"[ _-]+", name))
+    elements = set(re.findall(r"by|nc|nd|sa|[^\W_]+|%", name))
     if name == "zero" or ("by" in elements and elements <= {"by", "sa", "nd"}):
         return "commercial"
     return "noncommercial" if "by" in elements and elements <= {"by", "nc", "sa", "nd"} else "other"

@@ -23,7 +23,7 @@ FORBIDDING = TERMS | {TDM}
 AGENT = re.compile(r"\s*([^\s,:]+)\s*:\s*(.*)", re.DOTALL)
 # Terms with a colon of their own.
 VALUED = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
-CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([^\s;\"']+)", re.IGNORECASE)
+CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([^\s;,\"']+)", re.IGNORECASE)
 
 
 class Said(NamedTuple):

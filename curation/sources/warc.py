@@ -5,6 +5,7 @@ a damaged record. So whenever it stops, the file is looked at from the last reco
 there or named as a fault, and after a damaged record reading goes on at the next sound one.
 """
 
+import re
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from curation.sources.http import Said, decoded, said
 from curation.sources.packing import tell_if_blameless
 
 FAULTS = 10_000  # assumption: whatever holds more damaged places is no archive any more
+MEDIA_TYPE = re.compile(r"\s*+([^\s;,]*)")  # up to a comma too, where a header was sent twice
 READ_TYPES = ("response", "resource", "revisit")
 
 
@@ -131,7 +133,7 @@ def read_record(warc: WarcRecord, wants: Callable[[Record], int]) -> Record | Fa
         type=sort,
         url=(warc.headers.get("WARC-Target-URI") or "").strip("<> "),  # wget wrote <URI>
         status=headers.status_code if headers else None,
-        kind=content_type.partition(";")[0].strip().lower(),
+        kind=MEDIA_TYPE.match(content_type)[1].lower(),
         said=said(headers, content_type),
         refers=warc.headers.get("WARC-Refers-To-Target-URI") or (headers.get("Location") if headers else None),
         digest=warc.headers.get("WARC-Payload-Digest"),

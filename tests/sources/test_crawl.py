@@ -446,7 +446,13 @@ def test_where_a_picture_may_lie(tmp_path: Path, rows: Callable, sink: Any, jpeg
     assert not result.rejected
 
 
-@pytest.mark.parametrize("kind", ["text/html;charset=Shift_JIS", "text/html", 'TEXT/HTML ; Charset="shift_jis"', ""])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("text/html;charset=Shift_JIS", "text/html", 'TEXT/HTML ; Charset="shift_jis"', ""),
+        *("text/html, charset=Shift_JIS", "text/html,text/html", "text/html charset=x"),
+    ],
+)
 def test_charsets_and_kinds(tmp_path: Path, rows: Callable, kind: str) -> None:
     body = "<html><meta charset=sjis><img src=a.jpg alt='美しい犬'>".encode("shift_jis")
     path = written(tmp_path / "a.warc.gz", packed([response("http://a.org/", body, kind)]))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from curation.errors import BadItemError
 from curation.sources.charset import decode
 from curation.sources.html import CLIMB, DEPTH, read_page
-from curation.sources.http import Said
+from curation.sources.http import Said, said
 from curation.sources.urls import absolute_url, base_of, normal_url
 
 PAGE = "http://a.org/dir/page.html"
@@ -200,6 +200,21 @@ def test_declared_charsets(label: str, where: str) -> None:
     text = f"<meta charset={label if where != 'header' else 'x'}><img src=a alt='{TRUTH[label]}'>"
     header = {"header": label.upper(), "meta": None}.get(where, "utf-8" if label != "iso-2022-jp" else None)
     assert decode(text.encode(label), header) == text
+
+
+@pytest.mark.parametrize("label", ["Shift_JIS", "windows-1251", "iso-8859-2", "iso-2022-jp"])
+def test_the_declaration_of_xml(label: str) -> None:
+    rest = f"<html xmlns='http://www.w3.org/1999/xhtml'><img src='a' alt='{TRUTH[label.lower()]}'/></html>"
+    for head in (f'<?xml version="1.0" encoding="{label}"?>', f"\n<?xml version='1.0' encoding = '{label}' ?>\n"):
+        assert decode((head + rest).encode(label), None) == head + rest
+    text = f"<?xml version='1.0' encoding='koi8-r'?><meta charset={label}>{rest}"
+    assert decode(text.encode(label), None) == text
+    later = f"<p><?xml encoding='{label}'?>é."
+    assert decode(later.encode("cp1252"), None) == later
+
+
+def test_the_charset_of_a_header_that_was_sent_twice() -> None:
+    assert said(None, "text/html; charset=sjis, text/html").charset == "sjis"
 
 
 @pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-8", "utf-8-sig"])

@@ -153,6 +153,10 @@ def test_a_set_of_many_thousand_candidates_takes_little_time() -> None:
     assert len(first(f"<picture>{'<source srcset=x>' * 20_000}<img alt=x src=a></picture>")) < 100
 
 
+def test_a_long_descriptor() -> None:
+    assert first(f"<img alt=x src=a srcset='b {'1' * 1_000_000}, c 2x'>") == [("c", "srcset"), ("a", "src")]
+
+
 @pytest.mark.parametrize(
     ("robots", "reservations", "terms"),
     [

@@ -48,7 +48,7 @@ _FORMAT = re.compile(
     r"\\(?:label|hspace|vspace)\*?\s*\{[^{}]*\}|\\(?:textbf|textit|textrm|textsf|emph|bf|it|rm|sf|bfseries|itshape|small"
     r"|footnotesize|scriptsize|tiny|normalsize|large|centering|protect|hfill|hfil|quad|[,;: ])(?![A-Za-z])"
 )
-_PANEL_LABEL = re.compile(r"[\W_]*(?:[A-Za-z]\d?|[ivxIVX]{1,4}|\d{1,2}[A-Za-z]?)?[\W_]*")
+_PANEL_LABEL = re.compile(r"[\W_]*+(?:[A-Za-z]\d?|[ivxIVX]{1,4}|\d{1,2}[A-Za-z]?)?[\W_]*+")
 
 
 def figure(box: Box) -> Figure:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 from curation.sources.latex.expand import Expander
+from curation.sources.latex.macros import Macros
 from curation.sources.latex.scan import COMMAND, names
 
 # Of TeX and its engines; what they ask is not known here, so that both branches are read.
@@ -17,9 +18,11 @@ DECIDED = {
     **dict.fromkeys(("iffalse", "ifxetex", "ifXeTeX", "ifluatex", "ifLuaTeX", "ifmmode", "ifdraft", "ifvtex"), False),
 }
 MOST_UNMATCHED = 20  # conditionals without an end after which no further end is searched for
-_CHARACTERS = re.compile(r"\s*([^\s\\{}])\s*([^\s\\{}])")  # behind \if
+_CHARACTERS = re.compile(  # behind \if; a blank or a brace is a character that equals none before it
+    r"\s*+(\\[A-Za-z@]++\s*+|[^\s\\{}])(\\[A-Za-z@]++\s*+|[^\s\\{}]|(?=[\s\\{}]))"
+)
 _NUMBERS = re.compile(r"\s*(-?\d{1,9})\s*([<=>])\s*(-?\d{1,9})(?!\d)")  # behind \ifnum
-_NEW = re.compile(r"\s*\{?\s*\\if([A-Za-z@]+)\s*\}?")
+_NEW = re.compile(r"\s*+(?:\{\s*+)?\\if([A-Za-z@]+)\s*\}?")
 _COMPARED = re.compile(r"\s*(?:\\[A-Za-z@]+|\\?[^\s{}])\s*(?:\\[A-Za-z@]+|\\?[^\s{}])")  # behind \ifx
 
 
@@ -69,11 +72,15 @@ class Conditions:
         found = pattern.match(frame.scanner.text, frame.at)
         if found is None:
             return None
+        if name == "if":
+            left, right = (_character(expander.macros, written) for written in found.groups())
+            if not left or right is None:
+                return None
+            frame.at = found.end() if left == right else found.start(2)  # which may be the \fi
+            return left == right
         frame.at = found.end()
         if name == "ifx":
             return None
-        if name == "if":
-            return found[1] == found[2]
         left, right = int(found[1]), int(found[3])
         return {"<": left < right, "=": left == right, ">": left > right}[found[2]]
 
@@ -101,3 +108,13 @@ class Conditions:
                 return
             depth += (name in self.values or name in UNKNOWN) - (name == "fi")
         self.unmatched += 1
+
+
+def _character(macros: Macros, written: str) -> str | None:
+    """The character that TeX compares: that which an own macro begins with, null where it is not known without
+    running it, "" for a blank, a brace and LaTeX's own commands, which are no characters."""
+    if not written.startswith("\\"):
+        return written
+    macro = macros.known.get(written[1:].rstrip())
+    first = macro.body.lstrip()[:1] if macro else ""
+    return None if macro and first in ("", "\\", "{", "}", "#") else first

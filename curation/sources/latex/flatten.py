@@ -29,8 +29,9 @@ _PATHS = re.compile(r"\{([^{}]*)\}")
 
 
 class Flat(NamedTuple):
-    """A paper as one text: `body` between the marks of the document, `preamble` before, what its macros and switches
-    are, the `folders` of \\graphicspath, the `places` of the files that it includes, and what could not be included."""
+    """A paper as one text: `body` between the marks of the document, `preamble` before ("" where there are no marks, as
+    in plain TeX), what its macros and switches are, the `folders` of \\graphicspath, the `places` of the files that it
+    includes, and what could not be included."""
 
     body: str
     preamble: str
@@ -46,12 +47,9 @@ def flatten(package: Package, names: Names, main: str) -> Flat:
     flattener = _Flattener(package, names, main)
     text = flattener.read(main)
     body = flattener.expander.run(text, main)
-    preamble = flattener.preamble
-    if preamble is None:  # no \begin{document}: plain TeX, or a part of something
-        preamble = body
     return Flat(
         body,
-        preamble[:PREAMBLE_CHARS],
+        (flattener.preamble or "")[:PREAMBLE_CHARS],
         flattener.macros,
         flattener.conditions.values,
         flattener.folders,

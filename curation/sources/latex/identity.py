@@ -13,21 +13,31 @@ _ARCHIVES = names(
     "funct-an gr-qc hep-ex hep-lat hep-ph hep-th math math-ph mtrl-th nlin nucl-ex nucl-th patt-sol physics plasm-ph "
     "q-alg q-bio quant-ph solv-int supr-con"
 )
-_SUFFIXES = re.compile(r"(?:\.(?:tar|gz|tgz|zst|zip|tex|ltx|latex))+$", re.IGNORECASE)
+_SUFFIXES = re.compile(r"(?:\.(?:tar|gz|tgz|zst|zip|tex|ltx|latex)){1,5}$", re.IGNORECASE)
 
 _URL = re.compile(
     r"https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/[a-z-]+(?:/\d\.\d)?", re.IGNORECASE
 )
+# "This work is licensed under ...": a sentence that begins with the paper, for it also names the licences of its data.
+_PAPER = r"(?:article|paper|work|manuscript|document|preprint|text|publication|chapter|thesis)(?: version)?"
+_GIVEN = r"(?:licen[cs]ed|distributed|published|released|shared|(?:made )?(?:freely |publicly )?available)"
+_UNDER = (
+    rf"\b(?:(?-i:T)|(?<!\w )t)his(?:(?: open[ -]access)? {_PAPER} (?:is|was|has been)(?: hereby)? {_GIVEN}"
+    rf"|(?: {_PAPER})? is an open[ -]access {_PAPER}(?:,? (?:that|which) is)?(?: {_GIVEN})?)"
+    r"(?: (?:as|with) open[ -]access)? (?:under|subject to|according to|in accordance with)"
+    r"(?: the terms(?: and conditions)? of)?(?: (?:the|an?))? "
+)
 _STATED = re.compile(
-    r"(?:article|paper|work|manuscript|document|preprint|text)\b[^.{}]{0,160}?"
-    r"((?:creative commons|cc)[\s~-]*(?:attribution|by|0|zero)[^.{}\\]{0,60}(?:\d\.\d)?)",
+    _UNDER + r"(?:\\[a-z]+ ?\{|[^\w\\{}.])*((?:creative commons|cc)(?: licen[cs]e)?[^\w.]{0,3}(?:cc[^\w.]{0,3})?"
+    r"(?:attribution|by|0|zero)(?![a-z])(?:[^.{}\\]|\.\d|\\[^a-z]|\\(?!url|href)[a-z]+|\{[^{}]{0,40}\}|\}(?=\S)){0,200})",
     re.IGNORECASE,
 )
 _STATED_URL = re.compile(
-    r"(?:article|paper|work|manuscript|document|preprint|text)\b[^.]{0,200}?"
-    r"(https?://(?:www\.)?creativecommons\.org/(?:licenses|publicdomain)/[a-z-]+(?:/\d\.\d)?)",
+    _UNDER
+    + rf"(?:(?:creative commons|cc)\b(?:[^.{{}}\\]|\.\d){{0,120}}?)?(?:\\(?:url|href) ?\{{|[({{<])*({_URL.pattern})",
     re.IGNORECASE,
 )
+_PARAGRAPH = re.compile(r"\n\s*\n")
 _DOCLICENSE = re.compile(r"\\usepackage\s*\[([^\[\]]{0,400})\]\s*\{doclicense\}")
 _LICENSE = re.compile(r"\\(?:license|licence|copyrightlicense|setcopyright|cclicense)(?![A-Za-z])")
 _TITLE = re.compile(r"\\(?:title|icmltitle|Title|papertitle)(?![A-Za-z])\*?")
@@ -79,8 +89,11 @@ def licence(preamble: str, body: str) -> str | None:
             if found and re.search(r"creative\s*commons|\bcc", found[0], re.IGNORECASE):
                 return " ".join(found[0].split())[:200]
     url = _URL.search(preamble)
-    stated = (pattern.search(text) for pattern in (_STATED_URL, _STATED) for text in texts)
-    return url[0] if url else next((" ".join(found[1].split()) for found in stated if found), None)
+    if url:
+        return url[0]
+    sentences = [" ".join(_PARAGRAPH.sub(". ", text).replace("~", " ").split()) for text in texts]
+    stated = (pattern.search(text) for pattern in (_STATED_URL, _STATED) for text in sentences)
+    return next((found[1].strip() for found in stated if found), None)
 
 
 def title(preamble: str, body: str) -> str | None:

@@ -11,7 +11,7 @@ NAME_CHARS = 1000  # of a file name
 TABLE_KINDS = names("table algorithm listing lstlisting")  # what \captionof may name besides figures
 _FILE_KEY = re.compile(r"(?:^|,)\s*(?:file|figure)\s*=\s*(\{[^{}]*\}|[^,]*)")
 _LABEL = re.compile(r"\\label\s*\{([^{}]*)\}")
-_PAGE = re.compile(r"(?:^|,)\s*page\s*=\s*\{?\s*(\d{1,5})")
+_PAGE = re.compile(r"(?:^|,)\s*page\s*+=\s*+(?:\{\s*+)?(\d{1,5})")
 _FILE = re.compile(r"[^\s{}\\]+\.(?:e?ps|pdf|png|jpe?g|gif|tiff?)", re.IGNORECASE)
 _UNCLOSED_END = re.compile(r"\\(?:end|begin|label|includegraphics)(?![A-Za-z])|\n\s*\n")
 

@@ -22,8 +22,8 @@ _PROGRAM = re.compile(
 _PARAMETERS = re.compile(r"((?:\s*#\d)*)\s*\{")
 _NAME = re.compile(r"\s*(?:\{\s*\\([A-Za-z@]+|.)\s*\}|\\([A-Za-z@]+|.))\s*", re.DOTALL)
 _LET = re.compile(r"\s*\\([A-Za-z@]+)\s*=?\s?\\([A-Za-z@]+)")
-_SPEC = re.compile(r"\s*(?:(m|o|O\s*\{([^{}]*)\})\s*)?((?:\s*m)*)\s*")
-_KEY = re.compile(r"(\w+)\s*=\s*(\{[^{}]*\}|[^,{}]*)")
+_SPEC = re.compile(r"\s*+(?:(m|o|O\s*\{([^{}]*)\})\s*+)?((?:m\s*+)*+)")
+_KEY = re.compile(r"\b(\w++)\s*+=\s*+(\{[^{}]*\}|[^,{}]*)")
 _ARGUMENT = re.compile(r"#(#|\d)")
 _IS_REFERENCE = re.compile(REFERENCE)
 

@@ -10,7 +10,7 @@ from curation.sources.packages import Package
 SOURCES = (".tex", ".ltx", ".latex")
 LOOK_BYTES = 1 << 20  # of a file, to see what it is: a preamble is shorter
 MOST_LOOKED = 500  # files of a package that are looked at
-CLASS = re.compile(r"\\document(?:class|style)\s*(?:\[[^\]]*\])?\s*\{\s*([^}]*?)\s*\}")
+CLASS = re.compile(r"\\document(?:class|style)\s*+(?:\[[^\[\]]*+\]\s*+)?\{([^{}]{0,200})\}")
 BEGIN = re.compile(r"\\begin\s*\{document\}")
 INPUT = re.compile(r"\\(?:input|include)(?![A-Za-z])")
 PARTS = frozenset(("subfiles", "standalone", "letter", "beamerposter"))  # classes of what is no paper by itself
@@ -18,11 +18,14 @@ LATEX = re.compile(
     r"\\(?:document(?:class|style)|begin\s*\{|input\b|magnification|baselineskip|centerline|section\b|def\\)"
 )
 README = re.compile(r"(?:.*/)?00README(?:\.XXX|\.txt|\.json|\.yaml)?$", re.IGNORECASE)
-_TOP = re.compile(r"^\s*(\S+)\s+toplevelfile\s*$", re.MULTILINE)  # 00README.XXX
+_TOP = re.compile(r"^[ \t]*+(\S++)[ \t]++toplevelfile[ \t\r]*+$", re.MULTILINE)  # 00README.XXX
 _TOP_JSON = re.compile(
-    r'"filename"\s*:\s*"([^"]+)"[^{}]*"usage"\s*:\s*"toplevel"|"usage"\s*:\s*"toplevel"[^{}]*"filename"\s*:\s*"([^"]+)"'
+    r'"filename"\s*+:\s*+"([^"]+)"[^{}]{0,1000}"usage"\s*+:\s*+"toplevel"'
+    r'|"usage"\s*+:\s*+"toplevel"[^{}]{0,1000}"filename"\s*+:\s*+"([^"]+)"'
 )
-_TOP_YAML = re.compile(r"filename:\s*(\S+)\s+usage:\s*toplevel|usage:\s*toplevel\s+filename:\s*(\S+)")
+_TOP_YAML = re.compile(
+    r"filename:\s*+(\S{1,1000}+)\s++usage:\s*+toplevel|usage:\s*+toplevel\s++filename:\s*+(\S{1,1000}+)"
+)
 
 
 def is_main(data: bytes) -> bool:
@@ -32,7 +35,7 @@ def is_main(data: bytes) -> bool:
     found, begin = CLASS.search(text), BEGIN.search(text)
     if not found:
         return bool(begin and INPUT.search(text, 0, begin.start()))
-    return found[1] not in PARTS and (begin is not None or len(data) >= LOOK_BYTES)
+    return found[1].strip() not in PARTS and (begin is not None or len(data) >= LOOK_BYTES)
 
 
 def mains(package: Package) -> list[str]:

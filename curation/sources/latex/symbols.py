@@ -18,8 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(("thinspace", "nobreakspace", "enskip", "indent", "noindent", "nonumber", ">", ":"), ("", " ")),
     **dict.fromkeys(("hspace", "vspace", "addvspace"), ("*{", " ")),
-    # Nothing to read.
-    "-": ("", ""),
+    # Nothing to read; pylatexenc prints the day on which it runs, and what another text gave to \author.
+    **{"-": ("", ""), "today": ("", ""), "maketitle": ("", ""), "author": ("{", "")},
     **dict.fromkeys(
         ("label", "index", "phantom", "hphantom", "vphantom", "vskip", "hskip", "kern", "bibliography"), ("{", "")
     ),

@@ -37,11 +37,11 @@ _NO_DELIMITER = re.compile(r"\\(?:left|right)\s*\.")
 _MATH_SPACE = re.compile(
     r"(?:\\[,;:> ]|~|\\q?quad(?![A-Za-z]))\s*\$(?!\$)"
 )  # pylatexenc strips what is between $ and $
-_LINE_END = re.compile(r"\\\\\*?\s*\[\s*-?[\d.]+\s*\\?[a-z]*\s*\]")  # with a distance
+_LINE_END = re.compile(r"\\\\\*?\s*+\[\s*+-?[\d.]++\s*+(?:\\?[a-z]++\s*+)?\]")  # with a distance
 _FUNCTION = re.compile(rf"(?<=[(\[|/√^_]) (?=(?:{'|'.join(FUNCTIONS)})\b)")
 _SIMPLE = re.compile(r"[+\-−–±]?(?:[^\W_]|[.,*'′°∗†⋆∞%])*|<ref>|<cit\.>|\([^()]*\)|\{[^{}]*\}")
 _DEGREES = re.compile(r"\^\(?[°∘]\)?")
-_TIKZ = re.compile(r"\\tikz(?![A-Za-z])\s*(?:\[[^\[\]]{0,400}\])?\s*\\[^;]{0,1000};")  # a line drawn as in the legend
+_TIKZ = re.compile(r"\\tikz(?![A-Za-z])\s*+(?:\[[^\[\]]{0,400}\]\s*+)?\\[^;]{0,1000};")  # a line drawn as in the legend
 _ORDINAL = re.compile(r"(?<=\d)\^\(?(st|nd|rd|th)\)?(?![a-z])")
 _COMMAND = re.compile(r"\\([A-Za-z@]+)\*?|\\(.)", re.DOTALL)
 _ACCENTED = re.compile(r"(?:[^\W_]|[^\w\s(){}\[\]])[\u0300-\u036f\u20d0-\u20ff]*")

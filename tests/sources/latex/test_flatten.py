@@ -93,6 +93,28 @@ def test_a_false_branch_that_never_ends_is_read(tmp_path: Path) -> None:
     assert body(tmp_path, r"a \iffalse b").split() == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("\\if0\n", False),
+        ("\\if 0\n", False),
+        ("\\if0%\n", False),
+        ("\\if0 0", False),
+        (r"\if0\begin{x}\end{x}", False),
+        (r"\if0{}", False),
+        (r"\if0", False),
+        ("\\if\n00", True),
+        (r"\if0\blind", True),
+        (r"\if1\blind", False),
+        ("\\if\\blind\n0", True),
+        (r"\if\blind1", False),
+    ],
+)
+def test_characters_are_compared_as_tex_does(tmp_path: Path, condition: str, holds: bool) -> None:
+    text = rf"{condition}\textbf{{yes}}\else\textbf{{no}}\fi"
+    assert body(tmp_path, text, r"\newcommand{\blind}{0}").split() == [r"\textbf{yes}" if holds else r"\textbf{no}"]
+
+
 def test_macros_that_lead_to_figures_are_expanded_everywhere(tmp_path: Path) -> None:
     preamble = r"""\newcommand{\inner}[1]{\includegraphics{#1}}\newcommand{\outer}[2][d]{\inner{#1/#2}}
         \newcommand{\plain}{words}\newenvironment{myfig}[1]{\begin{figure}\caption{#1}}{\end{figure}}

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from curation.sources.latex import identity
+from curation.sources.latex.captions import is_panel_label
+from curation.sources.latex.mains import is_main, mains
+from curation.sources.packages import open_package
 from tests.sources.latex.papers import PREAMBLE, collect_files, picture, read, write
 
 CANARY = "canary-5f0e"
@@ -163,6 +167,7 @@ def test_members_of_an_archive_that_lead_out_of_it(tmp_path: Path) -> None:
 
 
 M = 400_000
+CAPTION = r"\begin{figure}\includegraphics{good}\caption{%s}\end{figure}"
 DOUBLING = "".join(rf"\def\x{chr(97 + n)}{{\x{chr(98 + n)}\x{chr(98 + n)}}}" for n in range(25)) + r"\def\xz{\ref{a}}"
 BOMBS = {
     "macros that double": (r"\xa", DOUBLING),
@@ -204,6 +209,12 @@ BOMBS = {
         "",
     ),
     "long paragraphs that cite": (r"\ref{a} words " * 100_000, ""),
+    "blanks before what is to be": (r"\newif" + " " * M + "x", ""),
+    "blanks for parameters": (r"\NewDocumentCommand{\x}{" + " " * 60_000 + "q}{y}", ""),
+    "a long key of an abbreviation": (r"\newacronym{x}{" + "a" * 60_000 + "}", ""),
+    "blanks for pages": ((r"\includegraphics[page=" + " " * 4000 + "]{good}") * 2000, ""),
+    "blanks in captions": (CAPTION % (r"\\[1" + " " * 16_000) * 60, ""),
+    "blanks in drawings": (CAPTION % (r"\tikz" + " " * 16_000 + "x") * 60, ""),
     "licences": ("", r"This article " * 100_000 + r"\title{" * 50_000),
 }  # fmt: skip
 
@@ -211,6 +222,42 @@ BOMBS = {
 def test_bombs_are_bounded(harmless: Callable) -> None:
     for name, (captions, _) in zip(BOMBS, harmless([paper(*bomb) for bomb in BOMBS.values()])):
         assert captions == ["A good caption."], name
+
+
+LOOKED_AT = {
+    "an open class": r"\documentclass{" + " " * 20_000,
+    "a class behind blanks": r"\documentclass" + " " * M + "x",
+    "open options of classes": r"\documentclass[" * 60_000,
+}
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
+def test_what_is_looked_at_ends(name: str) -> None:
+    assert not is_main(LOOKED_AT[name].encode())
+
+
+READMES = {
+    "lines": "\n" * M + "x",
+    "lines of blanks": " \n" * M,
+    "names in JSON": '"filename":"a"' * 70_000,
+    "uses in JSON": '"usage":"toplevel"' * 50_000,
+    "names in YAML": "filename:" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_what_says_which_files_are_papers_ends(tmp_path: Path, name: str) -> None:
+    write(tmp_path, {"00README.XXX": READMES[name], "main.tex": paper("")})
+    with open_package(str(tmp_path)) as package:
+        assert mains(package) == ["main.tex"]
+
+
+def test_a_long_name_of_a_file() -> None:
+    assert identity.stem(".tar" * M + "x").endswith("x")
+
+
+def test_a_long_label_of_a_panel() -> None:
+    assert is_panel_label("." * M) and not is_panel_label("." * M + "no")
 
 
 def test_a_number_of_arguments_that_is_no_number(tmp_path: Path) -> None:

@@ -274,12 +274,49 @@ def test_licence_of_a_paper(tmp_path: Path, preamble: str) -> None:
     [
         (r"This article is distributed under the Creative Commons Attribution 4.0 license.", True),
         (r"This work is licensed under CC BY 4.0, see \url{https://creativecommons.org/licenses/by/4.0/}.", True),
+        (r"\textbf{Open Access} This article is licenced under a Creative Commons Attribution~4.0 License.", True),
+        (
+            "This article is an open access article distributed under the terms and\nconditions of the CC BY license.",
+            True,
+        ),
+        (
+            r"\small This work has been made available under the \href{http://creativecommons.org/licenses/by/4.0}{terms}.",
+            True,
+        ),
+        (
+            r"\footnote{Unless stated otherwise, this paper is released under the Creative Commons (CC BY) licence.}",
+            True,
+        ),
         (r"Our data are under CC BY 4.0. The code is MIT.", False),
+        (r"In this paper we introduce DogBank, of photographs released under the CC BY 4.0 license.", False),
+        (r"The text corpora were taken from Wikipedia under CC BY-SA 3.0.", False),
+        (r"We include in this document icons from Font Awesome (CC BY 4.0).", False),
+        (
+            r"The data set of this paper is licensed under CC BY 4.0, see \url{https://creativecommons.org/licenses/by/4.0/}.",
+            False,
+        ),
+        (r"This text is taken from \url{https://creativecommons.org/licenses/by/4.0/}.", False),
+        (r"This work is published with photographs that are under CC BY 4.0.", False),
     ],
 )
 def test_licence_in_a_sentence(tmp_path: Path, sentence: str, license: bool) -> None:
     (row,) = read_body(tmp_path, f"{sentence} {FIGURE}", "f/a.png").found
-    assert (row["license_group"] == "commercial") is license
+    assert row["license_group"] == ("commercial" if license else None)
+
+
+def test_licence_in_a_sentence_is_read_to_its_end(tmp_path: Path) -> None:
+    sentence = (
+        r"This work is licensed under the Creative Commons Attribution 4.0 Non-\allowbreak Commercial License. More."
+    )
+    (row,) = read_body(tmp_path, f"{sentence} {FIGURE}", "f/a.png").found
+    assert row["license"] == "Creative Commons Attribution 4.0 Non-Commercial License"
+
+
+def test_a_url_in_plain_tex_is_not_the_licence_of_the_paper(tmp_path: Path) -> None:
+    text = r"\section{A} Photographs under https://creativecommons.org/licenses/by/4.0/. " + FIGURE
+    folder = write(tmp_path, {"main.tex": text, "f/a.png": picture()})
+    (row,) = read(folder / "main.tex").found
+    assert row["license"] is None
 
 
 def test_identity_of_files_that_are_no_papers_of_arxiv(tmp_path: Path) -> None:

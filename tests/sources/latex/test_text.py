@@ -99,6 +99,12 @@ def test_stripped(text: str, plain: str) -> None:
     assert stripped(text) == plain
 
 
+def test_neither_the_day_nor_another_text_is_seen() -> None:
+    assert said(r"A dog, \today.") == "A dog, ."
+    assert said(r"\author{A. Bee}\title{On Bees} Text\maketitle") == "On Bees Text"
+    assert said(r"\maketitle Text") == "Text"
+
+
 def test_links_are_told(tmp_path: None = None) -> None:
     macros = Macros()
     macros.define(definitions(r"\newcommand{\site}{\url{http://x.org}}"))
