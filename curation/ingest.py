@@ -133,9 +133,8 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
         merged = _shared(merged, found)
     barred = pool.rules()
     if barred is not None:
-        allowed = without(merged, barred)
-        gone = merged.join(allowed.select("uid"), "uid", "left_anti").selectExpr("sum(repeats)").first()[0] or 0
-        merged = allowed
+        everything, merged = merged, without(merged, barred)
+        gone = everything.join(merged.select("uid"), "uid", "left_anti").selectExpr("sum(repeats)").first()[0] or 0
     if pool.parts:
         old = pool.pairs(spark).select("uid")
         known = merged.join(old, "uid", "left_semi").selectExpr("sum(repeats)").first()[0] or 0
@@ -164,8 +163,8 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
     grown = pool.current().with_part(part)
     remove_folder(staging)
     counts = {k: part[k] for k in ("files", "rows", "merged", "already_in_pool", "rejected")}
-    counts |= {"left_out_as_forgotten": gone} if gone else {}
-    return {"pool": pool.uri, "part": key, **counts, "pool_rows": grown.rows}
+    left_out = {"left_out_as_forgotten": gone} if gone else {}
+    return {"pool": pool.uri, "part": key, **counts, **left_out, "pool_rows": grown.rows}
 
 
 def content(pairs: Any) -> str:
