@@ -141,10 +141,7 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
         merged = merged.join(old, "uid", "left_anti")
     folder = join(pool.uri, "pairs", key)
     parts = tables.write_spark(merged, folder, PAIRS.arrow, rows_found)
-    kept = sum(pc.sum(tables.read_arrow(folder, [p], ["repeats"])["repeats"]).as_py() or 0 for p in parts)
-    if kept + known + gone != rows_found:
-        counts = f"{kept} merged, {known} known already and {gone} on the list of what is forgotten"
-        raise LostRowsError(f"ingest into {pool.uri}: {rows_found} rows found, {counts}")
+    _check_rows(folder, parts, rows_found, known, gone)
     tables.write_done(folder, {"table": "pairs", "parts": parts})
     _commit_rejects(pool, key, records)
     part = {
@@ -165,6 +162,14 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
     counts = {k: part[k] for k in ("files", "rows", "merged", "already_in_pool", "rejected")}
     left_out = {"left_out_as_forgotten": gone} if gone else {}
     return {"pool": pool.uri, "part": key, **counts, **left_out, "pool_rows": grown.rows}
+
+
+def _check_rows(folder: str, parts: list[dict], found: int, known: int, gone: int) -> None:
+    """LostRowsError unless every row that was found is one of those merged into PARTS, known or gone."""
+    kept = sum(pc.sum(tables.read_arrow(folder, [p], ["repeats"])["repeats"]).as_py() or 0 for p in parts)
+    if kept + known + gone != found:
+        counts = f"{kept} merged, {known} known already and {gone} on the list of what is forgotten"
+        raise LostRowsError(f"ingest into {folder}: {found} rows found, {counts}")
 
 
 def content(pairs: Any) -> str:
