@@ -33,30 +33,25 @@ def parsed(text: bytes) -> tuple[dict[str, Any] | None, str | None]:
         mark = json.loads(text)
     except (ValueError, RecursionError) as error:
         return None, f"wanted JSON, found {error}"
-    fault = _form_fault(mark)
-    return (None, fault) if fault else (mark, None)
-
-
-def _form_fault(mark: Any) -> str | None:
     if not isinstance(mark, dict):
-        return f"wanted an object, found {type(mark).__name__}"
+        return None, f"wanted an object, found {type(mark).__name__}"
     fields = {"schema_version": int, "counts": dict} | dict.fromkeys(PARTS, list)
-    fields |= dict.fromkeys((kind for kind in OPTIONAL if kind in mark), list)
+    fields |= dict.fromkeys((kind for kind in (*OPTIONAL, "stages") if kind in mark), list)
     for name, kind in fields.items():
         if type(mark.get(name)) is not kind:
             found = type(mark[name]).__name__ if name in mark else "none"
-            return f"wanted a field {name} of type {kind.__name__}, found {found}"
-    if not all(type(count) is int for count in mark["counts"].values()):
-        return f"wanted whole numbers in counts, found {str(mark['counts'])[:SHOWN]}"
-    stages = mark.get("stages", [])
-    if not isinstance(stages, list) or not all(isinstance(each, dict) for each in stages):
-        return f"wanted a list of objects in stages, found {str(stages)[:SHOWN]}"
+            return None, f"wanted a field {name} of type {kind.__name__}, found {found}"
+    whole = all(type(count) is int for count in mark["counts"].values())
+    objects = all(isinstance(each, dict) for each in mark.get("stages", []))
+    for name, fits, wanted in (("counts", whole, "whole numbers"), ("stages", objects, "objects")):
+        if not fits:
+            return None, f"wanted {wanted} in {name}, found {str(mark[name])[:SHOWN]}"
     for kind, folder in (PARTS | OPTIONAL).items():
         for number, part in enumerate(mark.get(kind, [])):
             if not _is_part(part, folder):
                 wanted = f"{{name: {folder}/..., bytes, rows, sha256}}"
-                return f"wanted {wanted} at place {number} of {kind}, found {str(part)[:SHOWN]}"
-    return None
+                return None, f"wanted {wanted} at place {number} of {kind}, found {str(part)[:SHOWN]}"
+    return mark, None
 
 
 def sharded(mark: dict[str, Any]) -> bool:

@@ -46,8 +46,7 @@ def mend(out: str, new: str, sound: list[bool], *, decode: bool = False) -> dict
     `sound` says of each shard whether it can stay as it is; the others are written again without the samples whose
     picture, caption or record is not as their row says. A row that the manifest has lost is made from the sample's own
     .json; a verdict that is lost stays lost, but for the samples there are. Embeddings beside the tars stay only where
-    all can still be told which sample they are of. StaleOutputError where NEW was made of other shards, or without
-    DECODE.
+    all can still be told which sample they are of. StaleOutputError where NEW was made with another SOUND or DECODE.
     """
     source = lenient(out)
     earlier = source.mark.get("changes", [])

@@ -73,10 +73,9 @@ def test_a_release_json_that_is_none(make_release, text, says):
         ({"tars": [{"name": "shards/00000000.tar"}]}, "wanted .* at place 0 of tars, found"),
         ({"tars": ["shards/00000000.tar"]}, "wanted .* at place 0 of tars, found shards/00000000.tar"),
         ({"subset": [{"name": "subset/../../x", "bytes": 1, "rows": 1, "sha256": ""}]}, "of subset, found"),
-        ({"stages": "dedup"}, "wanted a list of objects in stages, found dedup"),
-        ({"stages": 3}, "wanted a list of objects in stages, found 3"),
-        ({"stages": {"run": "dedup"}}, "wanted a list of objects in stages, found"),
-        ({"stages": ["dedup"]}, r"wanted a list of objects in stages, found \['dedup'\]"),
+        ({"stages": "dedup"}, "wanted a field stages of type list, found str"),
+        ({"stages": 3}, "wanted a field stages of type list, found int"),
+        ({"stages": ["dedup"]}, r"wanted objects in stages, found \['dedup'\]"),
         ({"schema_version": 9}, "wanted schema_version 1 at most, found 9"),
     ],
 )
