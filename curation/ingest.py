@@ -128,18 +128,10 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
     staging = join(pool.uri, "staging", key)
     found = tables.read_spark(spark, staging, records)
     rows_found = sum(r["rows"] for r in records)
-    merged, known, gone = _merge(found.repartition(1 + rows_found // ROWS_PER_PARTITION, "uid")), 0, 0
+    merged = _merge(found.repartition(1 + rows_found // ROWS_PER_PARTITION, "uid"))
     if 0 < sum(r["pictured"] for r in records) < rows_found:  # a join that most sources do not need
         merged = _shared(merged, found)
-    barred = pool.rules()
-    if barred is not None:
-        allowed = without(merged, barred)
-        gone = merged.join(allowed.select("uid"), "uid", "left_anti").selectExpr("sum(repeats)").first()[0] or 0
-        merged = allowed
-    if pool.parts:
-        old = pool.pairs(spark).select("uid")
-        known = merged.join(old, "uid", "left_semi").selectExpr("sum(repeats)").first()[0] or 0
-        merged = merged.join(old, "uid", "left_anti")
+    merged, known, gone = _new(spark, pool, merged)
     folder = join(pool.uri, "pairs", key)
     parts = tables.write_spark(merged, folder, PAIRS.arrow, rows_found)
     kept = sum(pc.sum(tables.read_arrow(folder, [p], ["repeats"])["repeats"]).as_py() or 0 for p in parts)
@@ -166,6 +158,21 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
     counts = {k: part[k] for k in ("files", "rows", "merged", "already_in_pool", "rejected")}
     counts |= {"left_out_as_forgotten": gone} if gone else {}
     return {"pool": pool.uri, "part": key, **counts, "pool_rows": grown.rows}
+
+
+def _new(spark: Any, pool: Pool, merged: Any) -> tuple[Any, int, int]:
+    """The pairs that the pool neither has nor has forgotten, and how many rows it has already and has forgotten."""
+    known = gone = 0
+    barred = pool.rules()
+    if barred is not None:
+        allowed = without(merged, barred)
+        gone = merged.join(allowed.select("uid"), "uid", "left_anti").selectExpr("sum(repeats)").first()[0] or 0
+        merged = allowed
+    if pool.parts:
+        old = pool.pairs(spark).select("uid")
+        known = merged.join(old, "uid", "left_semi").selectExpr("sum(repeats)").first()[0] or 0
+        merged = merged.join(old, "uid", "left_anti")
+    return merged, known, gone
 
 
 def content(pairs: Any) -> str:
