@@ -128,20 +128,16 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
     staging = join(pool.uri, "staging", key)
     found = tables.read_spark(spark, staging, records)
     rows_found = sum(r["rows"] for r in records)
-    merged, known, gone = _merge(found.repartition(1 + rows_found // ROWS_PER_PARTITION, "uid")), 0, 0
+    merged = _merge(found.repartition(1 + rows_found // ROWS_PER_PARTITION, "uid"))
     if 0 < sum(r["pictured"] for r in records) < rows_found:  # a join that most sources do not need
         merged = _shared(merged, found)
-    barred = pool.rules()
-    if barred is not None:
-        everything, merged = merged, without(merged, barred)
-        gone = everything.join(merged.select("uid"), "uid", "left_anti").selectExpr("sum(repeats)").first()[0] or 0
-    if pool.parts:
-        old = pool.pairs(spark).select("uid")
-        known = merged.join(old, "uid", "left_semi").selectExpr("sum(repeats)").first()[0] or 0
-        merged = merged.join(old, "uid", "left_anti")
+    merged, known, gone = _new(spark, pool, merged)
     folder = join(pool.uri, "pairs", key)
     parts = tables.write_spark(merged, folder, PAIRS.arrow, rows_found)
-    _check_rows(folder, parts, rows_found, known, gone)
+    kept = sum(pc.sum(tables.read_arrow(folder, [p], ["repeats"])["repeats"]).as_py() or 0 for p in parts)
+    if kept + known + gone != rows_found:
+        counts = f"{kept} merged, {known} known already and {gone} on the list of what is forgotten"
+        raise LostRowsError(f"ingest into {pool.uri}: {rows_found} rows found, {counts}")
     tables.write_done(folder, {"table": "pairs", "parts": parts})
     _commit_rejects(pool, key, records)
     part = {
@@ -160,16 +156,23 @@ def _commit(spark: Any, pool: Pool, key: str, units: list[dict], records: list[d
     grown = pool.current().with_part(part)
     remove_folder(staging)
     counts = {k: part[k] for k in ("files", "rows", "merged", "already_in_pool", "rejected")}
-    left_out = {"left_out_as_forgotten": gone} if gone else {}
-    return {"pool": pool.uri, "part": key, **counts, **left_out, "pool_rows": grown.rows}
+    counts |= {"left_out_as_forgotten": gone} if gone else {}
+    return {"pool": pool.uri, "part": key, **counts, "pool_rows": grown.rows}
 
 
-def _check_rows(folder: str, parts: list[dict], found: int, known: int, gone: int) -> None:
-    """LostRowsError unless every row that was found is one of those merged into PARTS, known or gone."""
-    kept = sum(pc.sum(tables.read_arrow(folder, [p], ["repeats"])["repeats"]).as_py() or 0 for p in parts)
-    if kept + known + gone != found:
-        counts = f"{kept} merged, {known} known already and {gone} on the list of what is forgotten"
-        raise LostRowsError(f"ingest into {folder}: {found} rows found, {counts}")
+def _new(spark: Any, pool: Pool, merged: Any) -> tuple[Any, int, int]:
+    """The pairs that the pool neither has nor has forgotten, and how many rows it has already and has forgotten."""
+    known = gone = 0
+    barred = pool.rules()
+    if barred is not None:
+        allowed = without(merged, barred)
+        gone = merged.join(allowed.select("uid"), "uid", "left_anti").selectExpr("sum(repeats)").first()[0] or 0
+        merged = allowed
+    if pool.parts:
+        old = pool.pairs(spark).select("uid")
+        known = merged.join(old, "uid", "left_semi").selectExpr("sum(repeats)").first()[0] or 0
+        merged = merged.join(old, "uid", "left_anti")
+    return merged, known, gone
 
 
 def content(pairs: Any) -> str:

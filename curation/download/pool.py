@@ -142,7 +142,9 @@ def _commit_pairs(spark: Any, pairs: Any, home: str, source: Pool, made_of: dict
         "content": content(written),
         "made_of": made_of,
     }
-    part = opt_outs.write(part, opt_outs.of_pool(spark, source), home, sum(p.get("opt_outs", 0) for p in source.parts))
+    expected = sum(each.get("opt_outs", 0) for each in source.parts)
+    with swept(join(home, OPT_OUTS.name, key)):
+        part = opt_outs.write(part, opt_outs.of_pool(spark, source), home, expected)
     before = Pool.open_or_new(home)
     Pool(home, (), before.forgotten).with_part(part)
     for name in ("pairs", OPT_OUTS.name):
