@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation import tables
+from curation import opt_outs, tables
 from curation.errors import RecipeError
 from curation.files import join
 from curation.parts import write_part
@@ -19,7 +19,7 @@ from curation.recipe import Recipe, load_recipe
 from curation.report.parts import first_rows
 from curation.run import run
 from curation.schema import PAIRS, hex_id
-from curation.session import scratch_folder
+from curation.session import scratch_folder, spark_session
 from curation.shards.manifest import Release
 
 LEAST = 40  # pairs of a sample: fewer say nothing of shares
@@ -53,7 +53,7 @@ def plan(recipe: str, pool: str, *, set: list[str] | None = None, sample: int = 
         runs = []
         for number, count in enumerate([len(rows) // WARM, len(rows) // WARM, len(rows)]):
             place = Path(folder, str(number))
-            made = _pool(str(place / "pool"), rows.slice(0, count))
+            made = _pool(str(place / "pool"), rows.slice(0, count), opened)
             smaller = [*(set or []), *_counted(checked, count / opened.rows)]
             run(recipe, made, str(place / "out"), set=smaller)
             runs.append((count, _ledger(place / "out"), place))
@@ -74,12 +74,15 @@ def _sample(pool: Pool, count: int) -> pa.Table:
     return table.filter(pc.invert(pc.is_in(table["uid"], gone))).slice(0, count)
 
 
-def _pool(uri: str, rows: pa.Table) -> str:
+def _pool(uri: str, rows: pa.Table, source: Pool) -> str:
+    """A pool of these pairs, with what all pages of SOURCE say against the use of images: a plan may download some."""
     key = hex_id(*rows["uid"].to_pylist())
     folder = join(uri, "pairs", key)
     part = write_part(folder, "all", rows.to_batches(), PAIRS.arrow).record()
     tables.write_done(folder, {"table": "pairs", "parts": [part]})
-    Pool(uri).with_part({"key": key, "content": key, "rows": len(rows)})
+    terms = opt_outs.of_pool(spark_session(), source)
+    part = {"key": key, "content": key, "rows": len(rows)}
+    Pool(uri).with_part(opt_outs.write(part, terms, uri, sum(each.get("opt_outs", 0) for each in source.parts)))
     return uri
 
 

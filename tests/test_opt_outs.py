@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curation import opt_outs
 from curation.ingest import ingest
+from curation.plan import _pool, _sample
 from curation.pool import Pool
 from curation.records import read_record, write_record
 from curation.schema import OPT_OUTS, hex_id
@@ -82,3 +84,12 @@ def test_a_pool_made_before_there_was_the_table(spark, tmp_path):
     assert _said(spark, tmp_path / "pool") == {
         "a dog": "noai", "the dog": "noai", "a third dog": "noai", "a cat": "noml"
     }  # fmt: skip
+
+
+def test_a_plan_keeps_to_them(spark, tmp_path):
+    """What it tries is a sample of the pairs, in a pool of its own."""
+    _ingest(tmp_path, "one", [(DOG, "a dog", ""), (DOG, "the dog", "noai"), (CAT, "a cat", "")])
+    pool = Pool.open(str(tmp_path / "pool"))
+    rows = _sample(pool, 100)
+    rows = rows.filter(pc.not_equal(rows["caption"], "the dog"))
+    assert _said(spark, _pool(str(tmp_path / "sample"), rows, pool)) == {"a dog": "noai", "a cat": None}

@@ -129,7 +129,7 @@ def choose(batch: pa.RecordBatch, named: Layout) -> Layout:
     ]
     caption = named.caption or first(CAPTION_NAMES, is_text) or next(iter(further), None)
     url = named.url or first(IMAGE_URL_NAMES + IMAGE_NAMES, holds_urls)
-    url = url or first(URL_NAMES, is_text) or first(PATH_NAMES, holds_urls)
+    url = url or first(URL_NAMES, holds_urls) or first(URL_NAMES, is_text) or first(PATH_NAMES, holds_urls)
     image = named.image or first(IMAGE_NAMES, is_bytes)
     path = named.path
     if path is None and image is None and url is None:  # beside a URL, a path is where a downloader put its copy

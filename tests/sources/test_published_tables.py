@@ -187,6 +187,12 @@ def test_the_page_beside_the_url_of_an_image_is_not_the_image(
     assert [row["url"] for row in found] == pages
 
 
+def test_an_empty_column_of_image_urls_leaves_the_url_in_its_role(tmp_path: Path, rows: Callable) -> None:
+    columns = {"image_url": pa.nulls(2, pa.string()), "url": [URL.format(0), URL.format(1)], "text": ["a dog"] * 2}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    assert [row["url"] for row in rows(tables.read(str(tmp_path / "t.parquet"), None)).found] == columns["url"]
+
+
 def test_an_image_that_is_no_url_leaves_the_url_in_its_role(tmp_path: Path, rows: Callable) -> None:
     columns = {"url": [URL.format(0)], "image": ["images/0.jpg"], "text": ["a dog"]}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
