@@ -70,6 +70,7 @@ LIMITS = """## Known limits
   (no generated captions here), `mlm` (no answers of a language model), `balanced_attributes` (no people),
   `metaclip_worldwide` (captions in one language, faults apart), `mode` (experts, not one model),
   and those of papers (`biomedica`, `pmc15m`, `scientific_papers`).
+- `tmars` and `parrot_free`, arms where the extra `ocr` is installed, have not been trained on these scenes yet.
 - Recipes keep their own shares. Those that keep few pairs repeat them more often, as all see as many samples.
 - Each pair of the pool is seen three times. With 10,000 scenes seen ten times a random third fell to a third of the
   pool's retrieval; what `full` does there was not measured.
