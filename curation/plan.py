@@ -49,11 +49,13 @@ def plan(recipe: str, pool: str, *, set: list[str] | None = None, sample: int = 
     rows = _sample(opened, sample)
     if len(rows) < LEAST:
         raise RecipeError(f"plan: {opened.uri} has {len(rows)} pairs, at least {LEAST} are wanted; just run it")
+    downloads = any(step.spec.name == "download_images" for step in checked.steps)
+    terms = opt_outs.of_pool(spark_session(), opened) if downloads else None
     with tempfile.TemporaryDirectory(prefix="curation-plan-", dir=scratch_folder()) as folder:
         runs = []
         for number, count in enumerate([len(rows) // WARM, len(rows) // WARM, len(rows)]):
             place = Path(folder, str(number))
-            made = _pool(str(place / "pool"), rows.slice(0, count), opened)
+            made = _pool(str(place / "pool"), rows.slice(0, count), terms)
             smaller = [*(set or []), *_counted(checked, count / opened.rows)]
             run(recipe, made, str(place / "out"), set=smaller)
             runs.append((count, _ledger(place / "out"), place))
@@ -74,15 +76,14 @@ def _sample(pool: Pool, count: int) -> pa.Table:
     return table.filter(pc.invert(pc.is_in(table["uid"], gone))).slice(0, count)
 
 
-def _pool(uri: str, rows: pa.Table, source: Pool) -> str:
-    """A pool of these pairs, with what all pages of SOURCE say against the use of images: a plan may download some."""
+def _pool(uri: str, rows: pa.Table, terms: Any | None) -> str:
+    """A pool of these pairs, with the TERMS on which pages show their images, where any are to be fetched."""
     key = hex_id(*rows["uid"].to_pylist())
     folder = join(uri, "pairs", key)
     part = write_part(folder, "all", rows.to_batches(), PAIRS.arrow).record()
     tables.write_done(folder, {"table": "pairs", "parts": [part]})
-    terms = opt_outs.of_pool(spark_session(), source)
-    part = {"key": key, "content": key, "rows": len(rows)}
-    Pool(uri).with_part(opt_outs.write(part, terms, uri, sum(each.get("opt_outs", 0) for each in source.parts)))
+    said = None if terms is None else terms.where(terms["image_id"].isin(rows["image_id"].unique().to_pylist()))
+    Pool(uri).with_part(opt_outs.write({"key": key, "content": key, "rows": len(rows)}, said, uri, len(rows)))
     return uri
 
 

@@ -109,8 +109,11 @@ def with_earlier(items: Any, key: str, against: list[str], named: str, unit: str
 
 def _copied(mark: dict[str, Any]) -> bool:
     """Whether the pictures of a release are those of its pool, byte for byte."""
+    from curation.shards.picture import Form
+
     written = [stage["settings"] for stage in mark["stages"] if stage.get("run") == "write_shards"]
-    return not any(each.get(n) for each in written for n in ("max_side_px", "short_side_px", "encode", "blur_faces"))
+    changing = {*Form._fields} - {"quality"}
+    return not any(each.get(name) for each in written for name in changing)
 
 
 def told(

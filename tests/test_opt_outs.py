@@ -92,4 +92,5 @@ def test_a_plan_keeps_to_them(spark, tmp_path):
     pool = Pool.open(str(tmp_path / "pool"))
     rows = _sample(pool, 100)
     rows = rows.filter(pc.not_equal(rows["caption"], "the dog"))
-    assert _said(spark, _pool(str(tmp_path / "sample"), rows, pool)) == {"a dog": "noai", "a cat": None}
+    sample = _pool(str(tmp_path / "sample"), rows, opt_outs.of_pool(spark, pool))
+    assert _said(spark, sample) == {"a dog": "noai", "a cat": None}

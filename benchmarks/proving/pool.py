@@ -11,6 +11,7 @@ from curation.ingest import ingest
 from curation.pool import Pool
 from curation.run import run
 from curation.shards.manifest import Release
+from curation.shards.mark import shards_of
 from curation.shards.mend import mend
 from curation.shards.verify import verify
 from proving.arms import RANDOM, Arm
@@ -31,8 +32,8 @@ class Kept(NamedTuple):
     def of(cls, release: str, faults: dict[str, str]) -> "Kept":
         """What a training sees of a release: the shards of its recipe's phases, or without phases all."""
         opened = Release.open(release)
-        phases = opened.mark.get("phases") or [{"shards": [(0, len(opened.tars) - 1)]}]
-        seen = {n for phase in phases for first, last in phase["shards"] for n in range(first, last + 1)}
+        phases = opened.mark.get("phases") or [{"shards": [[0, len(opened.tars) - 1]]}]
+        seen = {n for phase in phases for n in shards_of(phase["shards"])}
         rows = zip(*opened.samples(["uid", "shard"]).to_pydict().values())
         uids = [uid for uid, shard in rows if shard in seen]
         return cls(release, None, len(uids), dict(Counter(faults[uid] for uid in uids)) if faults else {})

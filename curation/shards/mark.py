@@ -60,9 +60,14 @@ def sharded(mark: dict[str, Any]) -> bool:
     return not stages or any(each.get("run") == "write_shards" for each in stages)
 
 
+def shards_of(spans: list[list[int]]) -> list[int]:
+    """The numbers of the shards of a phase, which lists them as spans of first and last."""
+    return [n for first, last in spans for n in range(first, last + 1)]
+
+
 def phase_samples(spans: list[list[int]], tars: list[dict[str, Any]]) -> int:
-    """Samples in the shards of a phase: spans of first and last."""
-    return sum(tars[n]["rows"] for first, last in spans for n in range(first, last + 1))
+    """Samples in the shards of a phase."""
+    return sum(tars[n]["rows"] for n in shards_of(spans))
 
 
 def _is_part(part: Any, folder: str) -> bool:

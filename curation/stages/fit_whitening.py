@@ -137,7 +137,7 @@ def _summing(size: int, scale: int, share: float, seed: int) -> Any:
 def _chosen(keys: pa.Array, share: float, seed: int) -> np.ndarray:
     from curation.methods import keyed_uniforms
 
-    return keyed_uniforms(seed, "fit_whitening", keys) < share  # uniforms are below 1
+    return keyed_uniforms(seed, "fit_whitening", keys) < share if share < 1 else np.ones(len(keys), bool)
 
 
 def _adding(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -84,7 +84,7 @@ def _holds(words: list[str]) -> Any:
     return F.lower("caption").rlike(rf"(?<![\p{{L}}\p{{N}}])(?:{pattern})(?![\p{{L}}\p{{N}}])")
 
 
-def _only_words_and_columns(labels: dict[str, Trait]) -> dict[str, Trait]:
+def _not_attributes(labels: dict[str, Trait]) -> dict[str, Trait]:
     for name, label in labels.items():
         if given := sorted({"among", "target"} & label.model_fields_set):
             raise ValueError(f"{name}: {given} is for attributes; a label is there or not")
@@ -92,7 +92,7 @@ def _only_words_and_columns(labels: dict[str, Trait]) -> dict[str, Trait]:
 
 
 Traits = dict[str, Trait]
-Labels = Annotated[Traits, AfterValidator(_only_words_and_columns)]
+Labels = Annotated[Traits, AfterValidator(_not_attributes)]
 
 
 def _columns(settings: dict[str, Any]) -> list[str]:

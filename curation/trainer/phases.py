@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from curation.errors import RecipeError
 from curation.shards.manifest import Release
+from curation.shards.mark import shards_of
 from curation.trainer.scales import Scale
 
 # CLIPA's released settings tune at a tenth of the first phase's rate; from memory, an assumption.
@@ -102,7 +103,7 @@ def _later(plan: Scale, name: str, steps: int, lr: float, uids: list[str] | None
 
 def _samples_of(release: Release, table: dict, one: Phase) -> list[str] | None:
     """The uids to train on in the shards of a phase; None where that is the whole release."""
-    shards = [n for first, last in table["shards"] for n in range(first, last + 1)]
+    shards = shards_of(table["shards"])
     if len(shards) == len(release.tars):
         return one.uids
     rows = release.samples(["uid", "shard"])
