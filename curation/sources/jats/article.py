@@ -203,17 +203,21 @@ def _part(date: etree._Element, name: str, digits: int) -> str:
 def license_of(holder: etree._Element | None) -> tuple[str, str] | None:
     """The licence that an article's or a figure's front matter states, and its group; null where it states nothing.
 
-    It is the first that is a known one among its URLs and its text. Of several licences one that forbids commercial
-    use decides; one for text mining beside a free one does not.
+    It is the first that is a known one among its URLs, its text and its type. Of several, in one element or more, one
+    that forbids commercial use decides; one for text mining beside a free one does not.
     """
     if holder is None:
         return None
     stated = [_best(license) for license in holder.iter("license")]
     if not any(stated):
         stated = [(text, license_group(text)) for text in map(text_of, holder.iter("copyright-statement")) if text]
-    known = [each for each in stated if each]
+    return _strictest([each for each in stated if each])
+
+
+def _strictest(stated: list[tuple[str, str]]) -> tuple[str, str] | None:
+    """Of (text, group) the first that forbids commercial use, else the first known one, else the first."""
     order = ("noncommercial", "commercial", "other")
-    return min(known, key=lambda each: order.index(each[1]), default=None)
+    return min(stated, key=lambda each: order.index(each[1]), default=None)
 
 
 def _best(license: etree._Element) -> tuple[str, str] | None:
@@ -222,5 +226,4 @@ def _best(license: etree._Element) -> tuple[str, str] | None:
     links += [link.get(HREF) for link in license.iter("ext-link", "uri") if CC_URL.match(link.get(HREF, ""))]
     links = [collapsed(link) for link in links if link] + CC_URL.findall(text)
     stated = [raw[:META_CHARS] for raw in (*links, text, collapsed(license.get("license-type", ""))) if raw]
-    groups = [(raw, license_group(raw)) for raw in stated]
-    return next((each for each in groups if each[1] != "other"), next(iter(groups), None))
+    return _strictest([(raw, license_group(raw)) for raw in stated])

@@ -68,6 +68,8 @@ BY, NC = "http://creativecommons.org/licenses/by/4.0/", "https://creativecommons
         ("<license xlink:href='http://x.org/tdm'/>", "http://x.org/tdm", "other"),
         (f"<license xlink:href='http://x.org/tdm'/><license xlink:href='{BY}'/>", BY, "commercial"),
         (f"<license xlink:href='{BY}'/><license xlink:href='{NC}'/>", NC, "noncommercial"),
+        (f"<license xlink:href='{BY}'><license-p>Not for commercial use: CC BY-NC.</license-p></license>",
+         "Not for commercial use: CC BY-NC.", "noncommercial"),
         ("<copyright-statement>X. Distributed under the Creative Commons Attribution License.</copyright-statement>",
          "X. Distributed under the Creative Commons Attribution License.", "commercial"),
         ("<copyright-statement>© All rights reserved</copyright-statement>", "© All rights reserved", "other"),
