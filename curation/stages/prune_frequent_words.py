@@ -20,7 +20,7 @@ COUNTS = (
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-@stage(output=(*VERDICT.columns, SCORE, KEPT), tables={"word_counts": COUNTS}, version=3, pairs=["uid", "caption"])
+@stage(output=(*VERDICT.columns, SCORE, KEPT), tables={"word_counts": COUNTS}, version=4, pairs=["uid", "caption"])
 def prune_frequent_words(
     pairs: Any,
     *,
@@ -50,7 +50,9 @@ def prune_frequent_words(
     if not drop:
         nothing = F.lit(None).cast("string")
         verdicts = verdicts.withColumns({"keep": F.lit(True), "drop_reason": nothing, "drop_value": nothing})
-    return verdicts.join(scored, "uid"), {"word_counts": counts}
+    verdicts = verdicts.join(scored, "uid")
+    value = F.when(F.col("word_score").isNotNull(), F.col("drop_value"))
+    return verdicts.withColumn("drop_value", value), {"word_counts": counts}
 
 
 def _count_words(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -37,3 +37,12 @@ def test_kept_sets_are_the_oracle_s_whatever_the_partitions(spark, oracle, parti
         settings = {"keep_share": float(share), "t": run["t"], "min_count": run["min_count"]}
         rows, _ = STAGES["prune_frequent_words"](frame, **settings)
         assert sorted(numbers[r.uid] for r in rows.where("keep").collect()) == expected
+
+
+def test_a_caption_without_words_is_dropped_without_a_value(spark):
+    rows = [(hex_id(text), text) for text in ("a ship at sea", "a ship", " ")]
+    pairs = spark.createDataFrame(rows, "uid string, caption string")
+    verdicts, _ = STAGES["prune_frequent_words"](pairs, keep_share=0.5, min_count=1)
+    dropped = {r.caption: r for r in verdicts.join(pairs, "uid").where("not keep").collect()}
+    assert dropped[" "].drop_value is None and dropped[" "].word_score is None
+    assert all(r.drop_value is not None for r in dropped.values() if r.caption != " ")
