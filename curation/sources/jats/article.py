@@ -225,5 +225,5 @@ def _best(license: etree._Element) -> tuple[str, str] | None:
     links = [license.get(HREF), *(ref.text for ref in license.iter(LICENSE_REF))]
     links += [link.get(HREF) for link in license.iter("ext-link", "uri") if CC_URL.match(link.get(HREF, ""))]
     links = [collapsed(link) for link in links if link] + CC_URL.findall(text)
-    stated = [raw[:META_CHARS] for raw in (*links, text, collapsed(license.get("license-type", ""))) if raw]
-    return _strictest([(raw, license_group(raw)) for raw in stated])
+    stated = [raw for raw in (*links, text, collapsed(license.get("license-type", ""))) if raw]
+    return _strictest([(raw[:META_CHARS], license_group(raw)) for raw in stated])

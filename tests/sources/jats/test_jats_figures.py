@@ -70,6 +70,8 @@ BY, NC = "http://creativecommons.org/licenses/by/4.0/", "https://creativecommons
         (f"<license xlink:href='{BY}'/><license xlink:href='{NC}'/>", NC, "noncommercial"),
         (f"<license xlink:href='{BY}'><license-p>Not for commercial use: CC BY-NC.</license-p></license>",
          "Not for commercial use: CC BY-NC.", "noncommercial"),
+        (f"<license xlink:href='{BY}'><license-p>{'word ' * 300}CC BY-NC</license-p></license>", ("word " * 300)[:1000],
+         "noncommercial"),
         ("<copyright-statement>X. Distributed under the Creative Commons Attribution License.</copyright-statement>",
          "X. Distributed under the Creative Commons Attribution License.", "commercial"),
         ("<copyright-statement>© All rights reserved</copyright-statement>", "© All rights reserved", "other"),
